@@ -1,0 +1,132 @@
+"""What is fixed for a run: model, prompts, rewards, LoRA, seed. What may be turned during a run is in `knobs.py`."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from workbench.errors import ConfigError
+
+
+def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None, choices=()) -> Any:
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": tuple(choices)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """The settings of one run. Raises ConfigError, naming setting, value and what is allowed, when one is unusable."""
+
+    model: str = setting("tiny", "a bundled model's name (tiny), a local folder, or a hub id")
+    task: str = setting("addition", "the built-in task that gives the prompts and the reward functions")
+    dataset: str | None = setting(None, "prompts from a .jsonl, .json, .csv or .parquet file, a folder, or a hub id")
+    dataset_split: str = setting("train", "the split of a hub dataset")
+    prompt_column: str = setting("prompt", "the dataset's column with the prompt, a string or a list of messages")
+    reward_funcs: tuple[str, ...] = setting(
+        (), "reward functions, by a task's name or as file.py:function; none: the task's"
+    )
+    reward_weights: tuple[float, ...] | None = setting(
+        None, "one weight for each reward function; none: the task's, or 1"
+    )
+    prompts_per_step: int = setting(8, "prompts in a step; each gets G completions", low=1, high=4096)
+    max_steps: int = setting(200, "steps after which the run ends", low=1, high=10_000_000)
+    seed: int = setting(
+        0, "seed of the prompts' order, the LoRA initialisation and the sampling", low=0, high=2**31 - 1
+    )
+    device: str = setting("auto", "where to train", choices=("auto", "cpu", "cuda"))
+    dtype: str = setting("auto", "auto: bfloat16 on CUDA, else float32", choices=("auto", "float32", "bfloat16"))
+    lora_r: int = setting(8, "LoRA rank", low=1, high=1024)
+    lora_alpha: int = setting(16, "LoRA alpha; the update is scaled by alpha / r", low=1, high=4096)
+    max_grad_norm: float = setting(1.0, "gradients with a larger norm are scaled down to it", low=1e-6, high=1e6)
+    weight_decay: float = setting(0.0, "AdamW's weight decay on the LoRA weights", low=0.0, high=1.0)
+    micro_batch_size: int = setting(64, "completions in one forward pass; smaller needs less memory", low=1, high=65536)
+    num_threads: int = setting(0, "CPU threads; 0: one for a tiny model, else all cores", low=0, high=1024)
+    score_reference: bool = setting(True, "score the reference for display even when β is 0, so that KL can be seen")
+    save_steps: int = setting(1, "steps between two saves of the adapter in the run folder", low=1, high=10_000_000)
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            object.__setattr__(self, f.name, _check(f, getattr(self, f.name)))
+        weights, funcs = self.reward_weights, self.reward_funcs
+        if weights is not None and funcs and len(weights) != len(funcs):
+            raise ConfigError(f"reward_weights has {len(weights)} values but there are {len(funcs)} reward functions")
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Any]) -> "RunConfig":
+        """Return a config from plain values, as a form or a file holds them; raise ConfigError for unknown names."""
+        names = [f.name for f in fields(cls)]
+        for name in settings:
+            if name not in names:
+                raise ConfigError(f"unknown setting {name!r}: the settings are {', '.join(names)}")
+        return cls(**settings)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _check(f: Any, value: Any) -> Any:
+    checks: dict[Any, Callable[[Any, Any], Any]] = {
+        int: _check_int,
+        float: _check_float,
+        bool: _check_bool,
+        str: _check_str,
+        str | None: _check_optional_str,
+        tuple[str, ...]: _check_names,
+        tuple[float, ...] | None: _check_weights,
+    }
+    return checks[f.type](f, value)
+
+
+def _refuse(f: Any, value: Any, allowed: str) -> ConfigError:
+    return ConfigError(f"{f.name}={value!r} is not allowed: it must be {allowed}")
+
+
+def _check_int(f: Any, value: Any) -> int:
+    low, high = f.metadata["low"], f.metadata["high"]
+    if not _is_finite(value) or value != int(value) or not low <= value <= high:
+        raise _refuse(f, value, f"a whole number in [{low}, {high}]")
+    return int(value)
+
+
+def _check_float(f: Any, value: Any) -> float:
+    low, high = f.metadata["low"], f.metadata["high"]
+    if not _is_finite(value) or not low <= value <= high:
+        raise _refuse(f, value, f"a number in [{low:g}, {high:g}]")
+    return float(value)
+
+
+def _check_bool(f: Any, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _refuse(f, value, "true or false")
+    return value
+
+
+def _check_str(f: Any, value: Any) -> str:
+    choices = f.metadata["choices"]
+    if not isinstance(value, str) or not value.strip() or (choices and value not in choices):
+        raise _refuse(f, value, f"one of {', '.join(choices)}" if choices else "a name that is not empty")
+    return value.strip()
+
+
+def _check_optional_str(f: Any, value: Any) -> str | None:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    return _check_str(f, value)
+
+
+def _check_names(f: Any, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) and name for name in value):
+        raise _refuse(f, value, "a list of names")
+    return tuple(value)
+
+
+def _check_weights(f: Any, value: Any) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, (list, tuple)) or not all(_is_finite(weight) for weight in value):
+        raise _refuse(f, value, "a list of finite numbers")
+    return tuple(float(weight) for weight in value)
+
+
+def _is_finite(value: Any) -> bool:
+    largest = sys.float_info.max  # compared, not converted: a huge int has no float
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -largest <= value <= largest

@@ -1,0 +1,147 @@
+"""What one step leaves behind: the contract between the engine, which writes it, and everything that looks.
+
+Shapes: `T` completion tokens, `U` inner updates (μ). Arrays are read-only NumPy; log-probabilities are in nats.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.run.knobs import Knobs
+
+Stage = Literal["load", "sample", "reward", "advantage", "score", "update", "record"]
+STAGES: tuple[Stage, ...] = ("load", "sample", "reward", "advantage", "score", "update", "record")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the engine is: `done` of `total` tokens, passes or updates of one stage of one step."""
+
+    step: int
+    stage: Stage
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CompletionRecord:
+    """One completion and everything that was computed about it.
+
+    `logps_by_update[k]` are the log-probabilities in the forward pass of inner update k + 1, before that update's step;
+    `old_logps` are those of the first one, so the first ratio is exactly 1. `sampled_logps`, `entropy` and the top
+    alternatives were recorded while sampling. `clipped` are the tokens whose gradient the clip made zero,
+    `outside_band` all those outside [1 − ε, 1 + ε high].
+    """
+
+    text: str
+    token_ids: NDArray[np.int32]  # T
+    tokens: tuple[str, ...]  # T, each token's visible text; bytes that are not a character alone read like <0xE5>
+    rewards: Mapping[str, float | None]  # by function, unweighted; None: not applicable
+    reasons: Mapping[str, str]
+    reward: float | None  # weighted sum; None: no function applied
+    advantage: float
+    answer: str | None  # what the task reads as the completion's result
+    is_correct: bool | None  # None: the task cannot tell
+    is_truncated: bool
+    sampled_logps: NDArray[np.float32]  # T
+    entropy: NDArray[np.float32]  # T
+    old_logps: NDArray[np.float32]  # T
+    ref_logps: NDArray[np.float32] | None  # T; None: the reference was not scored
+    logps_by_update: NDArray[np.float32]  # U, T
+    clipped_by_update: NDArray[np.bool_]  # U, T
+    outside_by_update: NDArray[np.bool_]  # U, T
+    weight: float  # of each of its tokens in the loss
+    top_ids: NDArray[np.int32]  # T, K
+    top_logps: NDArray[np.float32]  # T, K
+    top_tokens: tuple[tuple[str, ...], ...]  # T, K
+    knobs: Knobs
+
+    @property
+    def logps(self) -> NDArray[np.float32]:
+        return self.logps_by_update[-1]
+
+    @property
+    def clipped(self) -> NDArray[np.bool_]:
+        return self.clipped_by_update[-1]
+
+    @property
+    def outside_band(self) -> NDArray[np.bool_]:
+        return self.outside_by_update[-1]
+
+    @property
+    def ratio_by_update(self) -> NDArray[np.float32]:
+        """π/π_old per token (U, T); with sequence-level importance sampling the completion's one ratio, repeated."""
+        log_ratio = self.logps_by_update - self.old_logps
+        if self.knobs.importance_sampling_level == "sequence" and log_ratio.size:
+            log_ratio = np.broadcast_to(log_ratio.mean(axis=1, keepdims=True), log_ratio.shape)
+        return np.exp(log_ratio)
+
+    @property
+    def ratio(self) -> NDArray[np.float32]:
+        return self.ratio_by_update[-1]
+
+    @property
+    def kl_by_update(self) -> NDArray[np.float32] | None:
+        """The run's estimate of KL(π‖π_ref) per token (U, T), in nats; None where the reference was not scored."""
+        if self.ref_logps is None:
+            return None
+        d = self.ref_logps - self.logps_by_update
+        return {"k1": -d, "k2": d * d / 2, "k3": np.expm1(d) - d}[self.knobs.kl_estimator]
+
+    @property
+    def kl(self) -> NDArray[np.float32] | None:
+        kl = self.kl_by_update
+        return None if kl is None else kl[-1]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GroupRecord:
+    """One prompt and its G completions.
+
+    `mean` and `std` are those of the rewards (std divides by G − 1); None where fewer than one or two could be scored.
+    `is_dead`: all rewards are equal, so every advantage is 0. `budget` says, for each inner update, how this group's
+    gradient divides into push up, push down, KL pull and what the clip cost.
+    """
+
+    prompt: str
+    target: str | None
+    completions: tuple[CompletionRecord, ...]
+    mean: float | None
+    std: float | None
+    is_dead: bool
+    budget: tuple[Mapping[str, float], ...]  # U × {up, down, kl, lost, loss}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StepRecord:
+    """One step: the knobs it used, TRL's metrics, each inner update's numbers, and all its groups."""
+
+    step: int
+    knobs: Knobs
+    metrics: Mapping[str, float | None]
+    updates: tuple[Mapping[str, float | None], ...]  # U
+    groups: tuple[GroupRecord, ...]
+    reward_weights: Mapping[str, float]
+    reward_max: float | None
+    timings: Mapping[str, float]  # seconds by stage
+    device: str  # where it was computed
+    vocabulary: Mapping[int, str]  # visible text of every token id that occurs in this record
+
+    def row(self) -> dict[str, Any]:
+        """Return the scalars of this step as plain JSON values: one line of `metrics.jsonl`, one row of the curves."""
+        means = [g.mean for g in self.groups if g.mean is not None]
+        low, high = np.quantile(means, [0.1, 0.9]).tolist() if means else (None, None)
+        return {
+            "step": self.step,
+            "metrics": dict(self.metrics),
+            "tokens": sum(len(c.token_ids) for g in self.groups for c in g.completions),
+            "updates": [dict(update) for update in self.updates],
+            "reward_low": low,
+            "reward_high": high,
+            "groups": [{"mean": g.mean, "std": g.std, "dead": g.is_dead} for g in self.groups],
+            "timings": dict(self.timings),
+            "device": self.device,
+        }

@@ -1,0 +1,125 @@
+"""The run folder: `run.json`, `metrics.jsonl`, `events.jsonl`, `steps/`, `adapter/`.
+
+A step's arrays are written first, its line in `metrics.jsonl` last. A kill at any moment therefore loses at most the
+step in progress: a reader counts only the steps that have a whole line.
+"""
+
+import platform
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from workbench.errors import ConfigError
+from workbench.run.config import RunConfig
+from workbench.run.knobs import Knobs
+from workbench.run.record import StepRecord
+from workbench.run.recording import SCHEMA, read_step, step_path, write_step
+
+_PACKAGES = ("torch", "transformers", "peft", "numpy")
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """What a run folder says, without the per-token arrays. `knobs` are those of its newest step."""
+
+    config: RunConfig
+    knobs: Knobs
+    rows: list[dict[str, Any]]
+    events: list[dict[str, Any]]
+
+
+class RunFolder:
+    """A run on disk. `create` starts one, `append` adds a step, `read` and `read_step` give it back."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, config: RunConfig, knobs: Knobs) -> "RunFolder":
+        """Make the folder and write `run.json`; raise ConfigError if `path` already holds a run or cannot be made."""
+        if (path / "run.json").exists():
+            raise ConfigError(f"{path} already holds a run: choose another folder")
+        try:
+            (path / "steps").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"cannot make the run folder {path}: {error.strerror}") from error
+        about = {
+            "schema": SCHEMA,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "config": config.as_dict(),
+            "knobs": asdict(knobs),
+            "versions": {"python": platform.python_version(), **_versions()},
+        }
+        (path / "run.json").write_bytes(orjson.dumps(about, option=orjson.OPT_INDENT_2))
+        return cls(path)
+
+    @property
+    def adapter(self) -> Path:
+        return self.path / "adapter"
+
+    def append(self, record: StepRecord, row: dict[str, Any], events: Iterable[dict[str, Any]]) -> None:
+        """Write one finished step: its arrays, the knob changes it began with, its scalars."""
+        write_step(step_path(self.path, record.step), record)
+        _append_lines(self.path / "events.jsonl", events)
+        _append_lines(self.path / "metrics.jsonl", [row])
+
+    def read(self) -> RecordedRun:
+        """Return the run's settings and scalars; raise ConfigError if the folder holds no run that can be read."""
+        try:
+            about = orjson.loads((self.path / "run.json").read_bytes())
+        except FileNotFoundError as error:
+            raise ConfigError(f"{self.path} holds no run: it has no run.json") from error
+        except orjson.JSONDecodeError as error:
+            raise ConfigError(f"{self.path / 'run.json'} is not valid JSON: {error}") from error
+        if about.get("schema") != SCHEMA:
+            raise ConfigError(f"{self.path} has schema {about.get('schema')}; this version reads schema {SCHEMA}")
+        rows = _read_lines(self.path / "metrics.jsonl")
+        newest = rows[-1]["step"] if rows else 0
+        events = [event for event in _read_lines(self.path / "events.jsonl") if event["step"] <= newest]
+        changes = {event["knob"]: event["new"] for event in events}
+        return RecordedRun(
+            RunConfig.from_mapping(about["config"]), Knobs(**about["knobs"]).changed(changes), rows, events
+        )
+
+    def read_step(self, step: int) -> StepRecord:
+        return read_step(step_path(self.path, step))
+
+
+def new_run_path(parent: Path, title: str) -> Path:
+    """Return a folder in `parent` that does not exist yet, named by date, time and `title`."""
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{title}"
+    path = parent / name
+    number = 2
+    while path.exists():
+        path, number = parent / f"{name}-{number}", number + 1
+    return path
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _append_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    lines = b"".join(orjson.dumps(row) + b"\n" for row in rows)
+    if lines:
+        with path.open("ab") as file:
+            file.write(lines)
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the whole lines of a file; the last one may have been cut off by a kill and is then left out."""
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    return [orjson.loads(line) for line in lines[:-1]]

@@ -1,0 +1,110 @@
+"""A step as a file and back: `steps/000042.npz`, arrays of all its completions end to end and one JSON text."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from workbench.run.knobs import Knobs
+from workbench.run.record import CompletionRecord, GroupRecord, StepRecord
+
+SCHEMA = 1
+_PER_TOKEN = ("token_ids", "sampled_logps", "entropy", "old_logps", "top_ids", "top_logps")  # N tokens first
+_PER_UPDATE = ("logps_by_update", "clipped_by_update", "outside_by_update")  # U, N
+
+
+def step_path(folder: Path, step: int) -> Path:
+    return folder / "steps" / f"{step:06d}.npz"
+
+
+def write_step(path: Path, record: StepRecord) -> None:
+    """Write `record` to `path` in one move, so that a reader never sees half of it."""
+    completions = [c for group in record.groups for c in group.completions]
+    arrays: dict[str, np.ndarray] = {name: _join(completions, name, axis=0) for name in _PER_TOKEN}
+    arrays |= {name: _join(completions, name, axis=1) for name in _PER_UPDATE}
+    if all(c.ref_logps is not None for c in completions):
+        arrays["ref_logps"] = _join(completions, "ref_logps", axis=0)
+    text = np.frombuffer(orjson.dumps(_plain_step(record)), dtype=np.uint8)
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, text=text, **arrays)
+    os.replace(part, path)
+
+
+def read_step(path: Path) -> StepRecord:
+    """Return the record that `write_step` wrote; raise ValueError if the file has another schema."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    for array in arrays.values():
+        array.flags.writeable = False
+    plain = orjson.loads(arrays.pop("text").tobytes())
+    if plain["schema"] != SCHEMA:
+        raise ValueError(f"{path} has schema {plain['schema']}; this version reads schema {SCHEMA}")
+    knobs = Knobs(**plain["knobs"])
+    vocabulary = {int(token): text for token, text in plain["vocabulary"].items()}
+    rows = iter(_split_rows(arrays, [c["length"] for group in plain["groups"] for c in group["completions"]]))
+    groups = tuple(_read_group(group, rows, knobs, vocabulary) for group in plain["groups"])
+    kept = {name: plain[name] for name in ("step", "metrics", "reward_weights", "reward_max", "timings", "device")}
+    return StepRecord(knobs=knobs, updates=tuple(plain["updates"]), groups=groups, vocabulary=vocabulary, **kept)
+
+
+def _join(completions: list[CompletionRecord], name: str, axis: int) -> np.ndarray:
+    return np.concatenate([getattr(c, name) for c in completions], axis=axis)
+
+
+def _plain_step(record: StepRecord) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "step": record.step,
+        "knobs": asdict(record.knobs),
+        "metrics": dict(record.metrics),
+        "updates": [dict(update) for update in record.updates],
+        "reward_weights": dict(record.reward_weights),
+        "reward_max": record.reward_max,
+        "timings": dict(record.timings),
+        "device": record.device,
+        "vocabulary": {str(token): text for token, text in record.vocabulary.items()},
+        "groups": [_plain_group(group) for group in record.groups],
+    }
+
+
+def _plain_group(group: GroupRecord) -> dict[str, Any]:
+    names = ("prompt", "target", "mean", "std", "is_dead")
+    plain = {name: getattr(group, name) for name in names}
+    plain["budget"] = [dict(part) for part in group.budget]
+    plain["completions"] = [_plain_completion(c) for c in group.completions]
+    return plain
+
+
+def _plain_completion(c: CompletionRecord) -> dict[str, Any]:
+    names = ("text", "reward", "advantage", "answer", "is_correct", "is_truncated", "weight")
+    plain = {name: getattr(c, name) for name in names}
+    return plain | {"rewards": dict(c.rewards), "reasons": dict(c.reasons), "length": len(c.token_ids)}
+
+
+def _split_rows(arrays: Mapping[str, np.ndarray], lengths: list[int]) -> Iterable[dict[str, np.ndarray]]:
+    ends = np.cumsum(lengths)
+    for end, length in zip(ends.tolist(), lengths, strict=True):
+        part = slice(end - length, end)
+        yield {name: a[:, part] if name in _PER_UPDATE else a[part] for name, a in arrays.items()}
+
+
+def _read_group(plain: dict, rows: Iterable[dict], knobs: Knobs, vocabulary: Mapping[int, str]) -> GroupRecord:
+    completions = tuple(_read_completion(c, next(rows), knobs, vocabulary) for c in plain.pop("completions"))
+    return GroupRecord(completions=completions, **plain | {"budget": tuple(plain["budget"])})
+
+
+def _read_completion(plain: dict, row: dict, knobs: Knobs, vocabulary: Mapping[int, str]) -> CompletionRecord:
+    del plain["length"]
+    return CompletionRecord(
+        tokens=tuple(vocabulary[token] for token in row["token_ids"].tolist()),
+        top_tokens=tuple(tuple(vocabulary[token] for token in top) for top in row["top_ids"].tolist()),
+        ref_logps=row.pop("ref_logps", None),
+        knobs=knobs,
+        **row,
+        **plain,
+    )

@@ -1,0 +1,69 @@
+"""A run in a notebook or a script: the same engine as the page's, driven by your own `for` loop."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.run.config import RunConfig
+from workbench.run.knobs import KnobBoard, Knobs
+from workbench.run.record import StepRecord
+from workbench.run.recorder import RunFolder
+from workbench.run.store import RunStore
+
+
+class Session:
+    """Trains step by step and keeps the records.
+
+    `reward_funcs` may be Python functions with TRL's signature; without them the config's, or the task's, are used.
+    With `out`, the run is also written to that folder, which `python app.py --run` opens.
+
+    Raises ConfigError for a config that cannot be run, KnobError for a knob value out of range.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig | None = None,
+        knobs: Knobs | None = None,
+        *,
+        reward_funcs: Sequence[Callable[..., Sequence[float | None]]] | None = None,
+        out: str | Path | None = None,
+    ) -> None:
+        from workbench.run.check import check_run  # noqa: PLC0415 - importing the package stays instant
+
+        self.config = config or RunConfig()
+        check_run(self.config, has_own_rewards=reward_funcs is not None)
+        first = knobs or Knobs()
+        self.board = KnobBoard(first)
+        folder = None if out is None else RunFolder.create(Path(out), self.config, first)
+        self.store = RunStore(self.config, first, title=self.config.task, folder=folder, keep=1000)
+        self._reward_funcs = reward_funcs
+        self._engine: Iterator[Any] | None = None
+
+    def run(self, num_steps: int | None = None) -> Iterator[StepRecord]:
+        """Yield the records of the next `num_steps` steps, or of all that the config's `max_steps` leaves."""
+        done = 0
+        while num_steps is None or done < num_steps:
+            record = next((event for event in self._events() if isinstance(event, StepRecord)), None)
+            if record is None:
+                return
+            self.store.append(record)
+            done += 1
+            yield record
+
+    def set(self, **changes: Any) -> None:
+        """Change knobs: validated now, all or nothing, and used from the next step on."""
+        self.board.propose(**changes)
+
+    @property
+    def records(self) -> list[StepRecord]:
+        """The records of all steps so far, oldest first; without `out`, of the last 1000."""
+        steps = [row["step"] for row in self.store.rows()]
+        return [self.store.record(step) for step in (steps if self.store.folder else steps[-1000:])]
+
+    def _events(self) -> Iterator[Any]:
+        if self._engine is None:
+            from workbench.engine.trainer import train  # noqa: PLC0415 - torch is loaded when training begins
+
+            adapter = self.store.folder.adapter if self.store.folder else None
+            self._engine = train(self.config, self.board, reward_funcs=self._reward_funcs, adapter_folder=adapter)
+        return self._engine

@@ -1,0 +1,152 @@
+"""What the page talks to: the run on show, the commands that change it, and the knobs.
+
+One training thread at a time. Commands may come from many tabs at once; each either does what it says or raises
+ConfigError or KnobError with one sentence and changes nothing.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from workbench.errors import ConfigError
+from workbench.run.check import check_run
+from workbench.run.config import RunConfig
+from workbench.run.knobs import KnobBoard, Knobs, knob_differences
+from workbench.run.presets import preset_settings
+from workbench.run.recorder import RunFolder, new_run_path
+from workbench.run.runner import Engine, Runner, State
+from workbench.run.store import RunStore
+
+OpenEngine = Callable[[RunConfig, KnobBoard, Path | None], Engine]
+MAX_STORES = 8  # runs of this server whose groups a tab that has not noticed the new run may still ask for
+
+
+class Workbench:
+    """Shows `shown` (a recording) until a run is started; `open_engine` makes the iterator that a run drives."""
+
+    def __init__(self, shown: RunStore, open_engine: OpenEngine, *, runs_folder: Path | None, preset: str) -> None:
+        self._open_engine = open_engine
+        self._runs_folder = runs_folder
+        self._preset = preset
+        self._lock = RLock()  # guards everything below: commands come from many threads
+        self._recording = shown
+        self._store = shown
+        self._stores = {shown.id: shown}
+        self._runner: Runner | None = None
+        self._board = KnobBoard(shown.knobs)
+        self._started: tuple[RunConfig, Knobs] | None = None
+
+    # --- what is on show -------------------------------------------------------------------------------------------
+
+    @property
+    def store(self) -> RunStore:
+        return self._store
+
+    @property
+    def runner(self) -> Runner | None:
+        return self._runner
+
+    @property
+    def state(self) -> State:
+        return self._runner.state if self._runner is not None else "idle"
+
+    def find_store(self, run: str) -> RunStore | None:
+        return self._stores.get(run)
+
+    def knobs_and_pending(self) -> tuple[Knobs, dict[str, dict[str, Any]]]:
+        """Return the knobs in use and the proposed changes, each with the step that will be the first to use it."""
+        if self._runner is None or not self._runner.is_active:
+            return self._store.knobs, {}
+        taken, proposed = self._board.read()
+        phase = self._runner.phase
+        next_step = max(self._store.newest_step, phase.step if phase else 0) + 1
+        changes = knob_differences(taken, proposed)
+        return taken, {name: {"old": old, "new": new, "step": next_step} for name, (old, new) in changes.items()}
+
+    # --- commands --------------------------------------------------------------------------------------------------
+
+    def start(
+        self,
+        preset: str | None = None,
+        config: dict[str, Any] | None = None,
+        knobs: dict[str, Any] | None = None,
+        *,
+        paused_after_one_step: bool = False,
+    ) -> None:
+        """Begin a run of `preset` with `config` and `knobs` laid over it, unless one is going on already."""
+        settings, values = preset_settings(preset or self._preset)
+        run_config = RunConfig.from_mapping(settings | (config or {}))
+        first = Knobs().changed(values | (knobs or {}))
+        check_run(run_config)
+        with self._lock:
+            if self._runner is not None and self._runner.is_active:
+                raise ConfigError("a run is going on: stop it before starting another")
+            self._begin(run_config, first)
+            if paused_after_one_step:
+                self._running().step()
+
+    def restart(self) -> None:
+        """Stop the run and begin it again: same config, same seed, the knobs it started with."""
+        with self._lock:
+            if self._started is None:
+                raise ConfigError("nothing has been trained yet: start a run first")
+            if self._runner is not None:
+                self._runner.stop()
+                if not self._runner.join(timeout_s=30.0):
+                    raise ConfigError("the run has not stopped yet: try again in a moment")
+            self._begin(*self._started)
+
+    def pause(self) -> None:
+        self._running().pause()
+
+    def resume(self) -> None:
+        self._running().resume()
+
+    def step(self) -> None:
+        """Run one step and pause; begin a run for it if none is going on."""
+        with self._lock:
+            if self._runner is None or not self._runner.is_active:
+                self.start(paused_after_one_step=True)
+            else:
+                self._runner.step()
+
+    def stop(self) -> None:
+        self._running().stop()
+
+    def set_knobs(self, changes: dict[str, Any]) -> None:
+        """Propose knob changes; the next step uses them."""
+        self._running()
+        self._board.propose(**changes)
+
+    def show_recording(self) -> None:
+        with self._lock:
+            if self._runner is not None and self._runner.is_active:
+                raise ConfigError("a run is going on: stop it before showing the recording")
+            self._runner, self._store = None, self._recording
+
+    def close(self, timeout_s: float = 5.0) -> bool:
+        """Stop the training thread; return True if it ended in time."""
+        if self._runner is None:
+            return True
+        self._runner.stop()
+        return self._runner.join(timeout_s)
+
+    def _running(self) -> Runner:
+        if self._runner is None or not self._runner.is_active:
+            raise ConfigError("no run is going on: start one first")
+        return self._runner
+
+    def _begin(self, config: RunConfig, knobs: Knobs) -> None:
+        folder = None
+        if self._runs_folder is not None:
+            folder = RunFolder.create(new_run_path(self._runs_folder, config.task), config, knobs)
+        self._board = KnobBoard(knobs)
+        self._store = RunStore(config, knobs, title=config.task, folder=folder)
+        self._stores[self._store.id] = self._store
+        while len(self._stores) > MAX_STORES:
+            del self._stores[next(iter(self._stores))]
+        engine = self._open_engine(config, self._board, folder.adapter if folder else None)
+        self._started = (config, knobs)
+        self._runner = Runner(engine, on_record=self._store.append)
+        self._runner.start()
