@@ -1,0 +1,63 @@
+"""Prompts as tokens: strings as they are, message lists through the chat template, padded on the left."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from workbench.engine.policy import Policy
+from workbench.errors import ConfigError
+
+
+@dataclass(frozen=True, eq=False)
+class PromptBatch:
+    """One row a prompt. `mask` is False on the padding at the left."""
+
+    texts: tuple[str, ...]
+    ids: Int[Tensor, "P S"]
+    mask: Bool[Tensor, "P S"]
+
+    @property
+    def positions(self) -> Int[Tensor, "P S"]:
+        return (self.mask.cumsum(1) - 1).clamp(min=0)
+
+    @property
+    def has_padding(self) -> bool:
+        return not bool(self.mask.all())
+
+
+def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Any) -> str:
+    """Return the text that the model is given: a string itself, messages by the chat template or, without, joined."""
+    if isinstance(prompt, str):
+        return prompt
+    if tokenizer.chat_template is not None:
+        return tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True)
+    return "\n".join(str(message.get("content") or "") for message in prompt)
+
+
+def encode_prompts(policy: Policy, prompts: Sequence[Any]) -> PromptBatch:
+    """Return the prompts as left-padded ids; raise ConfigError for a prompt that has no token or is too long."""
+    texts = tuple(render_prompt(policy.tokenizer, prompt) for prompt in prompts)
+    # a chat template writes its own special tokens; a plain string gets those that the tokenizer adds by itself
+    adds_special = [isinstance(p, str) or policy.tokenizer.chat_template is None for p in prompts]
+    rows = [
+        policy.tokenizer(text, add_special_tokens=add)["input_ids"]
+        for text, add in zip(texts, adds_special, strict=True)
+    ]
+    longest = max(len(row) for row in rows)
+    limit = getattr(policy.model.config, "max_position_embeddings", None)
+    for text, row in zip(texts, rows, strict=True):
+        if not row:
+            raise ConfigError(f"the prompt {text!r} has no token")
+        if limit is not None and len(row) >= limit:
+            raise ConfigError(f"the prompt {text[:40]!r}… has {len(row)} tokens; the model takes fewer than {limit}")
+    ids = torch.full((len(rows), longest), policy.pad_id)
+    mask = torch.zeros((len(rows), longest), dtype=torch.bool)
+    for i, row in enumerate(rows):
+        ids[i, longest - len(row) :] = torch.tensor(row)
+        mask[i, longest - len(row) :] = True
+    return PromptBatch(texts, ids.to(policy.device), mask.to(policy.device))
