@@ -1,0 +1,76 @@
+"""Open the workbench in a browser: `python app.py`. Flags to workbench and server; nothing else happens here."""
+
+import argparse
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+
+from workbench import __version__
+from workbench.errors import ConfigError
+from workbench.run.config import RunConfig
+from workbench.run.knobs import KnobBoard
+from workbench.run.presets import get_preset
+from workbench.run.recorder import RunFolder
+from workbench.run.runner import Engine
+from workbench.run.store import RunStore
+from workbench.run.tapes import open_tape
+from workbench.run.workbench import Workbench
+
+
+def open_engine(config: RunConfig, board: KnobBoard, adapter_folder: Path | None) -> Engine:
+    """Return the engine's iterator; torch is imported on the thread that drives it, so that the page need not wait."""
+    from workbench.engine.trainer import train  # noqa: PLC0415
+
+    yield from train(config, board, adapter_folder=adapter_folder)
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="See GRPO happen, and steer it, in a local web page.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument(
+        "--port", type=int, default=7860, help="port to listen on; 0 takes any free one (default: 7860)"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    parser.add_argument("--preset", default="addition", help="what the train button starts (default: addition)")
+    parser.add_argument("--run", type=Path, metavar="DIR", help="show the recorded run in this folder")
+    parser.add_argument(
+        "--runs-folder", type=Path, default=Path("runs"), help="where runs are recorded (default: runs)"
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    options = parse_arguments(arguments)
+    try:
+        get_preset(options.preset)
+        shown = open_tape() if options.run is None else _replay(options.run)
+    except ConfigError as error:
+        print(f"app.py: {error}", file=sys.stderr)
+        return 2
+    workbench = Workbench(shown, open_engine, runs_folder=options.runs_folder, preset=options.preset)
+
+    from workbench.web.server import create_app, serve  # noqa: PLC0415 - gradio takes seconds; errors above need none
+
+    app = create_app(workbench, __version__, hosts=(options.host,))
+    serve(app, options.host, options.port, lambda address: _announce(address, not options.no_browser))
+    return 0
+
+
+def _replay(folder: Path) -> RunStore:
+    return RunStore.open(RunFolder(folder), title=folder.name, source="replay")
+
+
+def _announce(address: str, opens_browser: bool) -> None:
+    print(f"GRPO workbench: {address}", flush=True)
+    threading.Timer(2.0, _import_engine).start()  # the first page is served first, then the slow imports begin
+    if opens_browser:
+        webbrowser.open(address)
+
+
+def _import_engine() -> None:
+    import workbench.engine.trainer  # noqa: F401, PLC0415
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

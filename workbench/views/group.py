@@ -1,0 +1,116 @@
+"""One group of one step as the JSON that the page draws: immutable, fetched when somebody looks at it."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.run.record import CompletionRecord, GroupRecord, StepRecord
+
+_BYTES = re.compile(r"<0x([0-9A-F]{2})>")
+_LONGEST_CHARACTER = 4  # bytes in UTF-8
+
+
+def page_group(run: str, record: StepRecord, index: int) -> dict[str, Any]:
+    """Return group `index` of a step with everything about its tokens; raise IndexError if there is no such group."""
+    if not 0 <= index < len(record.groups):
+        raise IndexError(f"step {record.step} has groups 0 to {len(record.groups) - 1}, not {index}")
+    group = record.groups[index]
+    return {
+        "run": run,
+        "step": record.step,
+        "group": index,
+        "num_groups": len(record.groups),
+        "knobs": asdict(record.knobs),
+        "groups": [_summary(each) for each in record.groups],
+        "prompt": group.prompt,
+        "target": group.target,
+        "reward_names": list(record.reward_weights),
+        "reward_weights": list(record.reward_weights.values()),
+        "reward_max": record.reward_max,
+        **_summary(group),
+        "completions": [_completion(completion) for completion in group.completions],
+        "budget": [dict(part) for part in group.budget],
+    }
+
+
+def _summary(group: GroupRecord) -> dict[str, Any]:
+    return {"mean": group.mean, "std": group.std, "dead": group.is_dead}
+
+
+def _completion(c: CompletionRecord) -> dict[str, Any]:
+    tokens, spans = visible_spans(c.tokens)
+    return {
+        "text": c.text,
+        "answer": c.answer,
+        "correct": c.is_correct,
+        "truncated": c.is_truncated,
+        "rewards": dict(c.rewards),
+        "reasons": dict(c.reasons),
+        "reward": c.reward,
+        "advantage": c.advantage,
+        "length": len(c.token_ids),
+        "ids": c.token_ids.tolist(),
+        "tokens": tokens,
+        "spans": spans,
+        "sampled": _numbers(c.sampled_logps),
+        "old": _numbers(c.old_logps),
+        "ref": None if c.ref_logps is None else _numbers(c.ref_logps),
+        "logps": [_numbers(logps) for logps in c.logps_by_update],
+        "clipped": [_flags(flags) for flags in c.clipped_by_update],
+        "outside": [_flags(flags) for flags in c.outside_by_update],
+        "entropy": _numbers(c.entropy),
+        "weight": c.weight,
+        "top": [
+            [[text, round(float(p), 5)] for text, p in zip(texts, np.exp(logps), strict=True)]
+            for texts, logps in zip(c.top_tokens, c.top_logps, strict=True)
+        ],
+    }
+
+
+def _numbers(values: NDArray[np.float32]) -> list[float]:
+    """Return log-probabilities with six decimals: a ratio is then right to one part in a million."""
+    return np.round(values.astype(np.float64), 6).tolist()
+
+
+def _flags(values: NDArray[np.bool_]) -> str:
+    return "".join("1" if value else "0" for value in values)
+
+
+def visible_spans(tokens: Sequence[str]) -> tuple[list[str], list[list[int]] | None]:
+    """Return the tokens' texts and the ranges of tokens that are one visible piece; None if each token is one.
+
+    A character whose bytes are spread over several tokens is shown once: its text is at the first of them, the others
+    are empty. Bytes that never form a character stay as `<0x..>`.
+
+    >>> visible_spans(["a", "<0xE4>", "<0xBD>", "<0xA0>", "b"])
+    (['a', '你', '', '', 'b'], [[0, 1], [1, 4], [4, 5]])
+    >>> visible_spans(["a", "<0xE4>", "b"])
+    (['a', '<0xE4>', 'b'], None)
+    """
+    texts, spans, start = list(tokens), [], 0
+    while start < len(tokens):
+        end, text = _whole_character(tokens, start)
+        texts[start:end] = [text] + [""] * (end - start - 1)
+        spans.append([start, end])
+        start = end
+    return texts, spans if len(spans) < len(tokens) else None
+
+
+def _whole_character(tokens: Sequence[str], start: int) -> tuple[int, str]:
+    """Return the end and the text of the shortest run of tokens from `start` whose bytes are whole characters."""
+    if _BYTES.search(tokens[start]):
+        for end in range(start + 1, min(start + _LONGEST_CHARACTER, len(tokens)) + 1):
+            try:
+                return end, b"".join(map(_to_bytes, tokens[start:end])).decode("utf-8")
+            except UnicodeDecodeError:
+                continue
+    return start + 1, tokens[start]
+
+
+def _to_bytes(text: str) -> bytes:
+    parts = _BYTES.split(text)  # text, hex, text, hex, …, text
+    return b"".join(bytes.fromhex(p) if i % 2 else p.encode("utf-8") for i, p in enumerate(parts))

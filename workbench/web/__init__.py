@@ -1,0 +1,1 @@
+"""The page: FastAPI routes for live data and commands, Gradio for layout, forms and the named API. Never torch."""

@@ -1,0 +1,61 @@
+"""Who may talk to the server: pages of this server, by the names it is known by. Everybody else is refused.
+
+A page on another site can reach a server on this machine through the visitor's browser. So the host name must be one
+of ours (against DNS rebinding), a request that changes something must come from our own page (against cross-site
+posts), and those of Gradio's routes that the workbench does not use are closed.
+"""
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_CLOSED = frozenset(
+    {"upload", "upload_progress", "file", "proxy", "component_server", "stream", "deep_link", "dev", "reload", "runs"}
+    | {"run-history", "process_recording", "monitoring", "vibe-edit", "vibe-code", "undo-vibe-edit"}
+)
+
+
+class Guard:
+    """ASGI middleware that answers 403 to requests the workbench has no reason to serve."""
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
+        self._app = app
+        self._hosts = LOOPBACK | set(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        reason = self._refusal(scope)
+        if reason is None:
+            await self._app(scope, receive, send)
+        else:
+            await JSONResponse({"error": reason}, status_code=403)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> str | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if urlsplit(f"//{host}").hostname not in self._hosts:
+            return f"this server does not answer to the name {host!r}; start it with --host to give it that name"
+        if _is_closed(scope["path"]):
+            return "this route is closed"
+        if scope["method"] not in _SAFE_METHODS and not _is_same_origin(headers, host):
+            return "requests that change something must come from the workbench's own page"
+        return None
+
+
+def _is_closed(path: str) -> bool:
+    parts = [part for part in path.split("/") if part]
+    return bool(parts) and any(part in _CLOSED for part in parts[:2]) and parts[0] != "wb"
+
+
+def _is_same_origin(headers: Headers, host: str) -> bool:
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != host:
+        return False
+    return headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
