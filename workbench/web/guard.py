@@ -50,8 +50,8 @@ class Guard:
 
 
 def _is_closed(path: str) -> bool:
-    parts = [part for part in path.split("/") if part]
-    return bool(parts) and any(part in _CLOSED for part in parts[:2]) and parts[0] != "wb"
+    parts = [part.split("=")[0] for part in path.split("/") if part]  # Gradio writes file=PATH and proxy=URL
+    return any(part in _CLOSED for part in parts[:2])
 
 
 def _is_same_origin(headers: Headers, host: str) -> bool:

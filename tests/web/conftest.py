@@ -1,0 +1,42 @@
+"""A workbench on made-up records, with an engine that makes them without torch."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.run.records import make_record
+from workbench.run.config import RunConfig
+from workbench.run.knobs import KnobBoard, Knobs
+from workbench.run.record import Progress, StepRecord
+from workbench.run.store import RunStore
+from workbench.run.workbench import Workbench
+
+
+def fake_engine(config: RunConfig, board: KnobBoard, adapter_folder: Path | None) -> Iterator[Progress | StepRecord]:
+    yield Progress(0, "load")
+    for step in range(1, config.max_steps + 1):
+        knobs = board.take()
+        yield Progress(step, "sample", 1, 2)
+        threading.Event().wait(0.002)
+        yield make_record(step, knobs)
+
+
+@pytest.fixture
+def workbench() -> Iterator[Workbench]:
+    tape = RunStore(RunConfig(), Knobs(beta=0.04), title="tape", source="tape", focus={"step": 2, "group": 0})
+    for step, beta in ((1, 0.04), (2, 0.04), (3, 0.1)):
+        tape.append(make_record(step, Knobs(beta=beta)))
+    made = Workbench(tape, fake_engine, runs_folder=None, preset="addition")
+    yield made
+    assert made.close(), "the training thread ends when the server does"
+
+
+@pytest.fixture
+def client(workbench: Workbench) -> Iterator[TestClient]:
+    from workbench.web.server import create_app  # noqa: PLC0415 - gradio takes seconds
+
+    with TestClient(create_app(workbench, "0.1.0"), base_url="http://localhost:7860") as made:
+        yield made

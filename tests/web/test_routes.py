@@ -1,0 +1,130 @@
+import time
+from collections.abc import Callable
+
+import pytest
+from starlette.testclient import TestClient
+
+from workbench.run.knobs import knob_specs
+from workbench.run.workbench import Workbench
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+def test_a_new_page_gets_everything_and_a_page_that_is_up_to_date_gets_nothing(client: TestClient) -> None:
+    first = client.get("/wb/delta").json()
+    assert (first["source"], first["state"], len(first["rows"]), first["next"]) == ("tape", "idle", 3, 3)
+    assert first["events"] == [{"index": 0, "step": 3, "knob": "beta", "old": 0.04, "new": 0.1}]
+    again = client.get("/wb/delta", params={"run": first["run"], "since": 3, "events": 1})
+    assert again.json()["rows"] == again.json()["events"] == []
+    assert again.headers["cache-control"] == "no-store"
+
+
+def test_a_page_that_knows_another_run_starts_from_the_beginning(client: TestClient) -> None:
+    delta = client.get("/wb/delta", params={"run": "another", "since": 2, "events": 1}).json()
+    assert len(delta["rows"]) == 3 and len(delta["events"]) == 1
+
+
+def test_a_group_never_changes_so_it_may_be_kept_for_ever(client: TestClient) -> None:
+    run = client.get("/wb/delta").json()["run"]
+    answer = client.get(f"/wb/group/{run}/2", params={"group": 1})
+    assert answer.json()["group"] == 1 and len(answer.json()["completions"]) == 2
+    assert "immutable" in answer.headers["cache-control"]
+
+
+@pytest.mark.parametrize("path", ["/wb/group/nowhere/1", "/wb/group/{run}/9", "/wb/group/{run}/1?group=2"])
+def test_what_is_not_there_is_told_in_a_sentence(client: TestClient, path: str) -> None:
+    answer = client.get(path.format(run=client.get("/wb/delta").json()["run"]))
+    assert answer.status_code == 404 and len(answer.json()["error"].split()) > 3
+
+
+def test_the_page_is_told_every_knob_and_metric_in_both_languages(client: TestClient) -> None:
+    spec = client.get("/wb/spec").json()
+    assert [knob["name"] for knob in spec["knobs"]] == list(knob_specs())
+    assert all(knob["help"]["en"] and knob["help"]["zh"] for knob in spec["knobs"])
+    assert {"reward", "kl", "clip_ratio/region_mean"} <= spec["metrics"].keys()
+
+
+def test_a_run_is_started_steered_and_stopped(client: TestClient, workbench: Workbench) -> None:
+    tape = client.get("/wb/delta").json()["run"]
+    assert client.post("/wb/do/start", json={"config": {"max_steps": 10_000}}).json() == {"ok": True}
+    wait_until(lambda: workbench.store.newest_step >= 2)
+    assert client.post("/wb/do/pause", json={}).status_code == 200
+    wait_until(lambda: workbench.state == "paused")
+    delta = client.get("/wb/delta").json()
+    assert delta["run"] != tape and delta["source"] == "live" and delta["num_steps"] == 10_000
+    assert client.post("/wb/do/knobs", json={"beta": 0.2}).status_code == 200
+    pending = client.get("/wb/delta").json()["pending"]["beta"]
+    assert (pending["old"], pending["new"]) == (0.04, 0.2) and pending["step"] > delta["next"]
+    assert client.post("/wb/do/step", json={}).status_code == 200
+    wait_until(lambda: workbench.state == "paused")
+    client.post("/wb/do/step", json={})
+    wait_until(lambda: workbench.state == "paused" and bool(workbench.store.events()))
+    assert workbench.store.events()[0]["step"] == pending["step"]
+    client.post("/wb/do/stop", json={})
+    wait_until(lambda: workbench.state == "stopped")
+    assert client.post("/wb/do/tape", json={}).status_code == 200
+    assert client.get("/wb/delta").json()["run"] == tape
+
+
+@pytest.mark.parametrize(
+    ("action", "arguments", "named"),
+    [
+        ("start", {"preset": "nosuch"}, "nosuch"),
+        ("start", {"config": {"model": "./nowhere"}}, "./nowhere"),
+        ("start", {"config": {"colour": 1}}, "colour"),
+        ("start", {"knobs": {"beta": "0.1"}}, "beta"),
+        ("start", {"knobs": {"gamma": 1}}, "gamma"),
+        ("knobs", {"beta": 1}, "no run"),
+        ("pause", {}, "no run"),
+        ("restart", {}, "nothing has been trained"),
+    ],
+)
+def test_a_command_that_cannot_be_done_says_why_and_changes_nothing(
+    client: TestClient, action: str, arguments: dict, named: str
+) -> None:
+    before = client.get("/wb/delta").json()
+    answer = client.post(f"/wb/do/{action}", json=arguments)
+    assert answer.status_code == 400 and named in answer.json()["error"]
+    assert client.get("/wb/delta").json() == before
+
+
+def test_a_bad_knob_changes_nothing_in_a_run(client: TestClient, workbench: Workbench) -> None:
+    client.post("/wb/do/start", json={"config": {"max_steps": 10_000}})
+    answer = client.post("/wb/do/knobs", json={"beta": 0.3, "epsilon": 7})
+    assert answer.status_code == 400 and "epsilon=7" in answer.json()["error"] and "[0, 1]" in answer.json()["error"]
+    assert workbench.knobs_and_pending()[1] == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [(b"{}", "text/plain", 415), (b"{", "application/json", 400), (b"[]", "application/json", 400)],
+)
+def test_a_command_is_a_json_object_sent_as_json(client: TestClient, content: bytes, kind: str, status: int) -> None:
+    answer = client.post("/wb/do/pause", content=content, headers={"content-type": kind})
+    assert answer.status_code == status and answer.json()["error"]
+
+
+def test_an_unknown_command_lists_those_there_are(client: TestClient) -> None:
+    answer = client.post("/wb/do/dance", json={})
+    assert answer.status_code == 404 and "pause" in answer.json()["error"]
+
+
+def test_plotly_comes_from_this_machine_and_is_compressed(client: TestClient) -> None:
+    answer = client.get("/wb/plotly.js")
+    assert answer.headers["content-encoding"] == "gzip" and "plotly.js v" in answer.text[:400]
+
+
+def test_the_curves_are_a_figure(client: TestClient) -> None:
+    run = client.get("/wb/delta").json()["run"]
+    figure = client.get("/wb/figure/curves", params={"run": run, "theme": "dark", "lang": "zh"}).json()
+    assert figure["data"] and figure["layout"]["paper_bgcolor"] == "#16181B"
+
+
+def test_an_update_of_the_page_shows_at_once(client: TestClient) -> None:
+    answer = client.get("/wb/static/main.js")
+    assert answer.headers["cache-control"] == "no-cache" and "javascript" in answer.headers["content-type"]
