@@ -22,9 +22,9 @@ def tensor_of(draw, elements, shape, dtype):
 
 
 @st.composite
-def draw_batch(draw, max_rows=4, max_tokens=4, dtype=torch.float64, max_log_ratio=30.0):
+def draw_batch(draw, max_rows=4, min_tokens=1, max_tokens=4, dtype=torch.float64, max_log_ratio=30.0):
     """Draw what `grpo_loss` takes: rows may be masked in part or whole, ratios may be huge, advantages may be 0."""
-    shape = (draw(st.integers(1, max_rows)), draw(st.integers(1, max_tokens)))
+    shape = (draw(st.integers(1, max_rows)), draw(st.integers(min_tokens, max_tokens)))
     near, far = st.floats(-0.5, 0.5), st.floats(-max_log_ratio, max_log_ratio)
     strength = st.one_of(st.just(0.0), st.floats(0.01, 3.0), st.floats(-3.0, -0.01))
     logps = tensor_of(draw, st.floats(-5.0, -0.01), shape, dtype)

@@ -43,3 +43,12 @@ def test_without_a_clip_nothing_is_lost(batches, loss_and_gradient, data):
     batch = data.draw(batches(max_log_ratio=5.0))
     terms, _ = loss_and_gradient(batch, epsilon=1e9)
     assert budget_of(terms, batch).lost_to_clip == 0
+
+
+def test_pulls_of_the_kl_in_opposite_directions_do_not_cancel():
+    logps, ref_logps = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.25, 0.75]]).log()
+    advantages, mask = torch.zeros(1), torch.ones(1, 2)
+    terms = grpo_loss(logps, logps, ref_logps, advantages, mask, beta=1.0)
+    parts = gradient_parts(terms, logps, ref_logps, advantages, mask, beta=1.0)
+    torch.testing.assert_close(parts.kl_pull, torch.tensor([[-0.25, 0.25]]))  # half of 1 - 1/2, half of 1 - 3/2
+    torch.testing.assert_close(gradient_budget(parts).kl_pull, torch.tensor(0.5))

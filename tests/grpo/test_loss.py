@@ -240,3 +240,10 @@ def test_dr_grpo_needs_no_length_when_the_weights_are_given():
         batch.logps, batch.old_logps, None, batch.advantages, batch.mask, loss_type="dr_grpo", weights=weights
     )
     assert torch.equal(terms.weights, weights)
+
+
+def test_given_weights_count_on_tokens_only():
+    batch = two_rows()
+    weights = torch.tensor([[0.25, 0.25], [0.5, NAN]])
+    terms = grpo_loss(batch.logps, batch.old_logps, None, batch.advantages, batch.mask, weights=weights)
+    assert terms.loss.isfinite() and terms.weights[1, 1] == 0

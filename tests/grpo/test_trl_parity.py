@@ -1,5 +1,6 @@
-"""Value and gradient against TRL's own code: `GRPOTrainer`'s methods, called unbound on a stub with fabricated tensors."""
+"""Value and gradient against TRL's own code: `GRPOTrainer`'s methods, called unbound on a stub, on made-up tensors."""
 
+import itertools
 from collections import defaultdict
 from types import SimpleNamespace
 
@@ -8,10 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.grpo import clip_high, clip_low, frac_reward_zero_std, group_advantages, logps_and_entropy, token_weights
+from workbench.grpo import clip_high, clip_low, token_weights
 
 grpo_trainer = pytest.importorskip("trl.trainer.grpo_trainer", reason="TRL is not installed: nothing to compare with")
-trl_utils = pytest.importorskip("trl.trainer.utils")
 
 MAX_COMPLETION_LENGTH = 7  # what `loss_and_gradient` divides dr_grpo by
 LOSS_TYPES = ["grpo", "bnpo", "dr_grpo", "dapo"]
@@ -73,20 +73,17 @@ def trl_loss_and_gradient(batch, *, num_items_in_batch=None, **options):
     return loss.detach(), logps.grad, {name: values[0] for name, values in trainer._metrics["train"].items()}
 
 
-def relative_difference(ours, theirs, scale):
-    return ((ours - theirs).abs() / (1 + scale)).max().item()
-
-
 def difference(loss_and_gradient, batch, trl_options, our_options):
-    """Return the worst difference of loss and gradient, relative to the size of what is summed where that is above 1."""
+    """Return the worst difference of loss and gradient, relative to the size of the terms summed where that is above 1.
+
+    Size before they cancel: |A| stays below 3, and TRL's `exp(d) - d - 1` is rounded at `exp(d)`, ours is not.
+    """
     terms, gradient = loss_and_gradient(batch, **our_options)
     trl_loss, trl_gradient, _ = trl_loss_and_gradient(batch, **trl_options)
-    in_loss = 20 * terms.ratio.abs() + our_options.get("beta", 0.0) * terms.kl.abs()  # |A| + A's clip stay below 20
-    in_gradient = trl_gradient.abs().sum(dim=1, keepdim=True)
-    return max(
-        relative_difference(terms.loss.detach(), trl_loss, (terms.weights * in_loss).sum()),
-        relative_difference(gradient, trl_gradient, in_gradient),
-    )
+    size = terms.weights * (10 * terms.ratio.clamp(min=1) + 3 * our_options.get("beta", 0.0) * terms.kl)
+    in_loss = (terms.loss.detach() - trl_loss).abs() / (1 + size.sum())
+    in_gradient = (gradient - trl_gradient).abs() / (1 + size.sum(dim=1, keepdim=True))
+    return max(in_loss.item(), in_gradient.max().item())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -101,7 +98,7 @@ def test_loss_and_gradient_are_trls(batches, loss_and_gradient, data, loss_type,
 
 
 def ordinary_batch():
-    """Return a batch on which every option makes a difference: ratios in and out of the band, a reference, two lengths."""
+    """Return a batch on which every option matters: ratios in and out of the band, a reference, several lengths."""
     generator = torch.Generator().manual_seed(0)
     logps = -torch.rand(4, 5, generator=generator, dtype=torch.float64)
     return SimpleNamespace(
@@ -111,6 +108,21 @@ def ordinary_batch():
         advantages=torch.tensor([1.0, -1.0, 0.5, -2.0], dtype=torch.float64),
         mask=torch.arange(5) < torch.tensor([5, 3, 1, 4])[:, None],
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("loss_type", LOSS_TYPES)
+def test_on_an_ordinary_batch_nothing_differs_by_more_than_1e_6(loss_and_gradient, loss_type, level, dtype):
+    batch = ordinary_batch()
+    for name in ("logps", "old_logps", "ref_logps", "advantages"):
+        setattr(batch, name, getattr(batch, name).to(dtype))
+    for clip, kl in itertools.product(CLIPS, KLS):
+        options = {"loss_type": loss_type, "importance_sampling_level": level} | clip | kl
+        terms, gradient = loss_and_gradient(batch, **options)
+        trl_loss, trl_gradient, _ = trl_loss_and_gradient(batch, **options)
+        torch.testing.assert_close(terms.loss.detach(), trl_loss, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(gradient, trl_gradient, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -157,87 +169,24 @@ def test_micro_batches_add_up_to_trls_gradient_accumulation(loss_and_gradient, l
 
 @pytest.mark.parametrize("level", LEVELS)
 @settings(max_examples=60)
-@given(data=st.data(), clip=st.sampled_from(CLIPS), use_bias_correction_kl=st.booleans())
+@given(data=st.data(), clip=st.sampled_from(CLIPS[:-1]), use_bias_correction_kl=st.booleans())
 def test_the_metrics_kl_and_clip_ratio_are_trls(batches, loss_and_gradient, data, level, clip, use_bias_correction_kl):
-    batch = data.draw(batches(max_log_ratio=5.0))
-    options = {"beta": 0.1, "importance_sampling_level": level, "use_bias_correction_kl": use_bias_correction_kl}
-    terms, _ = loss_and_gradient(batch, **options | clip)
-    *_, metrics = trl_loss_and_gradient(batch, **options | clip)
+    batch = data.draw(
+        batches(min_tokens=2, max_log_ratio=5.0)
+    )  # TRL takes T = 1 for one value a row, and drops the mask
+    options = {"beta": 0.1, "importance_sampling_level": level, "use_bias_correction_kl": use_bias_correction_kl} | clip
+    terms, _ = loss_and_gradient(batch, **options)
+    *_, metrics = trl_loss_and_gradient(batch, **options)
+    mask, is_row_metric = batch.mask.double(), level == "sequence" and batch.advantages.dim() == 1
 
-    def token_mean(values):
-        return (values * batch.mask).sum() / batch.mask.sum().clamp(min=1)
+    def mean(values):
+        if is_row_metric and values.dtype == torch.bool:  # one value a row, and every row counts
+            return (values & batch.mask).any(dim=1).double().mean().item()
+        return ((values * mask).sum() / mask.sum().clamp(min=1)).item()
 
     epsilon, delta = clip.get("epsilon", 0.2), clip.get("delta")
     low = clip_low(terms.ratio, batch.advantages, epsilon, delta)
     high = clip_high(terms.ratio, batch.advantages, clip.get("epsilon_high", epsilon), delta)
-    expected = {"kl": token_mean(terms.kl)}
-    if level == "token":
-        expected |= {"clip_ratio/low_mean": token_mean(low), "clip_ratio/high_mean": token_mean(high)}
-        expected |= {"clip_ratio/region_mean": token_mean(low | high)}
-    elif batch.advantages.dim() == 1 and batch.mask.any(dim=1).all():  # then TRL takes one value a row, the mean over B
-        low, high = (low & batch.mask).any(dim=1).double(), (high & batch.mask).any(dim=1).double()
-        expected |= {"clip_ratio/low_mean": low.mean(), "clip_ratio/high_mean": high.mean()}
-    for name, value in expected.items():
-        torch.testing.assert_close(value.item(), float(metrics[name]), rtol=1e-9, atol=1e-9)
-
-
-def trl_advantages(rewards, num_generations, scale_rewards):
-    """Return the advantages and the metrics of TRL's `_generate_and_score_completions`, given the rewards as scored."""
-    size = len(rewards)
-    trainer = SimpleNamespace(
-        accelerator=SimpleNamespace(device=torch.device("cpu"), gather=lambda x: x, process_index=0),
-        model=SimpleNamespace(training=True, is_gradient_checkpointing=False),
-        args=SimpleNamespace(
-            per_device_train_batch_size=size,
-            steps_per_generation=1,
-            gradient_accumulation_steps=1,
-            gradient_checkpointing_kwargs=None,
-        ),
-        _generate=lambda prompts: ([[1]] * size, [[1]] * size, None, [""] * size, None, {}, None, None),
-        _calculate_rewards=lambda *inputs: rewards.clone()[:, None],
-        _tokenizer=SimpleNamespace(pad_token_id=0),
-        reward_weights=torch.ones(1, dtype=rewards.dtype),
-        reward_funcs=[None],
-        reward_func_names=["score"],
-        environment_factories=None,
-        environments=None,
-        tools=None,
-        pad_to_multiple_of=None,
-        mask_truncated_completions=False,
-        num_iterations=1,
-        use_vllm=False,
-        beta=0.0,
-        num_generations=num_generations,
-        multi_objective_aggregation="sum_then_normalize",
-        scale_rewards=scale_rewards,
-        _metrics={"train": defaultdict(list)},
-        _logs={"rewards": defaultdict(list), "extra": {}, "prompt": [], "completion": [], "advantages": []},
-        _pending_extra_logs={},
-        _pending_metrics={},
-    )
-    inputs = [{"prompt": ""}] * size
-    output = grpo_trainer.GRPOTrainer._generate_and_score_completions(trainer, inputs)
-    return output["advantages"], trainer._metrics["train"]
-
-
-@pytest.mark.parametrize("scale_rewards", ["group", "batch", "none"])
-@settings(max_examples=60)
-@given(data=st.data(), num_groups=st.integers(1, 3), num_generations=st.integers(2, 4))
-def test_advantages_and_zero_std_share_are_trls(data, scale_rewards, num_groups, num_generations):
-    reward = st.sampled_from([0.0, 1.0, 0.5, -2.0, float("nan")]) | st.floats(-10.0, 10.0).map(lambda r: round(r, 3))
-    size = num_groups * num_generations
-    rewards = torch.tensor(data.draw(st.lists(reward, min_size=size, max_size=size)), dtype=torch.float64)
-    advantages, metrics = trl_advantages(rewards, num_generations, scale_rewards)
-    ours = group_advantages(rewards, num_generations, scale_rewards=scale_rewards)
-    torch.testing.assert_close(ours, advantages, rtol=1e-9, atol=1e-9)
-    share = frac_reward_zero_std(rewards, num_generations, scale_rewards=scale_rewards)
-    torch.testing.assert_close(share.item(), metrics["frac_reward_zero_std"][0], rtol=1e-6, atol=1e-6)
-
-
-@given(seed=st.integers(0, 1000), temperature=st.floats(0.3, 3.0))
-def test_logps_and_entropy_are_trls(seed, temperature):
-    logits = 3 * torch.randn(2, 3, 11, generator=torch.Generator().manual_seed(seed))
-    ids = torch.arange(6).view(2, 3)
-    logps, entropy = logps_and_entropy(logits, ids, temperature)
-    torch.testing.assert_close(logps, trl_utils.selective_log_softmax(logits / temperature, ids), rtol=1e-6, atol=1e-5)
-    torch.testing.assert_close(entropy, trl_utils.entropy_from_logits(logits / temperature), rtol=1e-5, atol=1e-5)
+    ours = [mean(terms.kl), mean(low), mean(high), mean(low | high)]
+    names = ["kl", "clip_ratio/low_mean", "clip_ratio/high_mean", "clip_ratio/region_mean"]
+    assert ours == pytest.approx([metrics[name] for name in names], rel=1e-6, abs=1e-9)

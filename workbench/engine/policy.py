@@ -2,25 +2,25 @@
 
 import inspect
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from peft import LoraConfig, get_peft_model
-from peft.tuners.lora import LoraLayer
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedTokenizerBase
 
+from workbench.engine.lora import ADAPTER, forward_folded, merged
 from workbench.errors import ConfigError
 from workbench.models.location import model_location
 from workbench.run.config import RunConfig
 
-ADAPTER = "default"
 TINY = 20_000_000  # weights
 
 
@@ -35,6 +35,7 @@ class Policy:
     eos_ids: tuple[int, ...]
     pad_id: int
     inputs: frozenset[str]  # the names of what the model's forward takes
+    is_tiny: bool  # so small that operations cost more than arithmetic
 
     @property
     def trainable(self) -> list[Tensor]:
@@ -50,25 +51,9 @@ class Policy:
         """Within it the model is the reference policy."""
         return self.model.disable_adapter()
 
-    @contextmanager
-    def merged(self) -> Iterator[None]:
-        """Within it the adapter is folded into the base weights: the same function, with far fewer operations a token.
-
-        The base weights are set aside and put back, not added to and subtracted from, so they never drift.
-        """
-        set_aside = []
-        for layer in self._lora_layers():
-            base = layer.get_base_layer()
-            set_aside.append((base, base.weight.data))
-            base.weight.data = (base.weight.data.float() + layer.get_delta_weight(ADAPTER).float()).to(
-                base.weight.dtype
-            )
-        try:
-            with self.model.disable_adapter():
-                yield
-        finally:
-            for base, weight in set_aside:
-                base.weight.data = weight
+    def merged(self) -> AbstractContextManager:
+        """Within it the adapter is folded into the base weights: the same policy, faster, but without gradients."""
+        return merged(self.model)
 
     def logits(
         self,
@@ -88,20 +73,21 @@ class Policy:
             "use_cache": cache is not None,
             "logits_to_keep": num_last,
         }
+        taken = {name: value for name, value in inputs.items() if name in self.inputs}
         with self.autocast():
-            output = self.model(**{name: value for name, value in inputs.items() if name in self.inputs})
+            folds = self.is_tiny and torch.is_grad_enabled()
+            output = forward_folded(self.model, taken) if folds else self.model(**taken)
         return output.logits[:, -num_last:]
 
     def save_adapter(self, folder: Path) -> None:
         """Write the adapter in PEFT's format; each file appears whole or not at all."""
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent, prefix=".adapter-") as fresh:
-            self.model.save_pretrained(fresh, save_embedding_layers=False)  # "auto" asks the hub
+            weights = get_peft_model_state_dict(self.model, adapter_name=ADAPTER)
+            save_file({name: w.contiguous() for name, w in weights.items()}, Path(fresh, SAFETENSORS_WEIGHTS_NAME))
+            replace(self.model.peft_config[ADAPTER], inference_mode=True).save_pretrained(fresh)
             for path in sorted(Path(fresh).iterdir()):
                 os.replace(path, folder / path.name)
-
-    def _lora_layers(self) -> list[LoraLayer]:
-        return [m for m in self.model.modules() if isinstance(m, LoraLayer) and ADAPTER in m.lora_A]
 
 
 def load_policy(config: RunConfig) -> Policy:
@@ -128,19 +114,19 @@ def load_policy(config: RunConfig) -> Policy:
     model.eval()  # dropout off everywhere, or the first ratio would not be exactly 1
     eos_ids, pad_id = _special_ids(tokenizer, base)
     inputs = frozenset(inspect.signature(base.forward).parameters)
-    return Policy(model, tokenizer, device, dtype, eos_ids, pad_id, inputs)
+    is_tiny = sum(p.numel() for p in model.parameters()) < TINY
+    return Policy(model, tokenizer, device, dtype, eos_ids, pad_id, inputs, is_tiny)
 
 
 def choose_num_threads(config: RunConfig, policy: Policy) -> int:
     """Return how many CPU threads to compute with.
 
-    In a tiny model an operation is over before a second thread has begun, and every one of them waits for all threads: a
-    single browser tab on the other core then makes a step several times slower. So tiny models get one.
+    In a tiny model an operation is over before a second thread has begun, and each of them waits for all threads: a
+    browser tab on the other core then makes a step several times slower. So tiny models get one.
     """
     if config.num_threads:
         return config.num_threads
-    num_weights = sum(p.numel() for p in policy.model.parameters())
-    return 1 if num_weights < TINY else os.cpu_count() or 1
+    return 1 if policy.is_tiny else os.cpu_count() or 1
 
 
 def _device(name: str) -> torch.device:

@@ -31,8 +31,8 @@ def train(
     """Yield Progress between any two tokens and updates, and a StepRecord at the end of each of `max_steps` steps.
 
     Nothing is loaded before the first `next`. Knobs are taken from `board` once a step. Closing the iterator ends the
-    run between two tokens. Raises ConfigError for a model, dataset or reward that cannot be used, RewardError when a reward
-    function fails, DivergedError when the logits are no longer finite.
+    run between two tokens. Raises ConfigError for a model, dataset or reward that cannot be used, RewardError when a
+    reward function fails, DivergedError when the logits are no longer finite.
     """
     yield Progress(0, "load")
     task = get_task(config.task)

@@ -50,15 +50,16 @@ def token_entropy(logits: Float[Tensor, "*shape V"], temperature: float = 1.0) -
 def logps_and_entropy(
     logits: Float[Tensor, "*shape V"], token_ids: Int[Tensor, "*shape"], temperature: float = 1.0
 ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
-    """Return `token_logps` (with gradient) and `token_entropy` (without), sharing the scaling and the log-sum-exp.
+    """Return `token_logps` (with gradient) and `token_entropy` (without) of the same tempered logits.
+
+    The float32 copy of the logits, the largest tensor of a step, is made once. Raises as `tempered` does.
 
     >>> logps, entropy = logps_and_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([0]))
     >>> logps, entropy
     (tensor([-0.6931]), tensor([0.6931]))
     """
     scaled = tempered(logits, temperature)
-    log_normalizer = scaled.logsumexp(dim=-1)
-    logps = scaled.gather(-1, token_ids[..., None]).squeeze(-1) - log_normalizer
+    logps = scaled.gather(-1, token_ids[..., None]).squeeze(-1) - scaled.logsumexp(dim=-1)
     with torch.no_grad():
-        entropy = torch.special.entr((scaled - log_normalizer[..., None]).exp()).sum(dim=-1)
+        entropy = torch.special.entr(scaled.softmax(dim=-1)).sum(dim=-1)
     return logps, entropy

@@ -70,21 +70,28 @@ class RunFolder:
 
     def read(self) -> RecordedRun:
         """Return the run's settings and scalars; raise ConfigError if the folder holds no run that can be read."""
-        try:
-            about = orjson.loads((self.path / "run.json").read_bytes())
-        except FileNotFoundError as error:
-            raise ConfigError(f"{self.path} holds no run: it has no run.json") from error
-        except orjson.JSONDecodeError as error:
-            raise ConfigError(f"{self.path / 'run.json'} is not valid JSON: {error}") from error
-        if about.get("schema") != SCHEMA:
-            raise ConfigError(f"{self.path} has schema {about.get('schema')}; this version reads schema {SCHEMA}")
+        about = self._read_about()
         rows = _read_lines(self.path / "metrics.jsonl")
         newest = rows[-1]["step"] if rows else 0
         events = [event for event in _read_lines(self.path / "events.jsonl") if event["step"] <= newest]
         changes = {event["knob"]: event["new"] for event in events}
-        return RecordedRun(
-            RunConfig.from_mapping(about["config"]), Knobs(**about["knobs"]).changed(changes), rows, events
-        )
+        knobs = Knobs().changed(about["knobs"]).changed(changes)
+        return RecordedRun(RunConfig.from_mapping(about["config"]), knobs, rows, events)
+
+    def _read_about(self) -> dict[str, Any]:
+        path = self.path / "run.json"
+        try:
+            about = orjson.loads(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ConfigError(f"{self.path} holds no run: it has no run.json") from error
+        except orjson.JSONDecodeError as error:
+            raise ConfigError(f"{path} is not valid JSON: {error}") from error
+        schema = about.get("schema") if isinstance(about, dict) else None
+        if schema != SCHEMA:
+            raise ConfigError(f"{self.path} has schema {schema}; this version reads schema {SCHEMA}")
+        if not isinstance(about.get("config"), dict) or not isinstance(about.get("knobs"), dict):
+            raise ConfigError(f"{path} has no config or no knobs")
+        return about
 
     def read_step(self, step: int) -> StepRecord:
         return read_step(step_path(self.path, step))

@@ -84,9 +84,9 @@ class Runner:
     def _drive(self) -> None:
         try:
             self._run_engine()
-        except Exception as error:  # the one place where an engine's error is kept, to be shown
-            message = str(error) or type(error).__name__
-            self._end("failed", Failure(message.strip().splitlines()[0], traceback.format_exc()))
+        except BaseException as error:  # the one place where an engine's error is kept, to be shown; exit() is one too
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            self._end("failed", Failure(lines[0], traceback.format_exc()))
         else:
             self._end("stopped")
 

@@ -82,9 +82,7 @@ class Workbench:
         with self._lock:
             if self._runner is not None and self._runner.is_active:
                 raise ConfigError("a run is going on: stop it before starting another")
-            self._begin(run_config, first)
-            if paused_after_one_step:
-                self._running().step()
+            self._begin(run_config, first, paused_after_one_step=paused_after_one_step)
 
     def restart(self) -> None:
         """Stop the run and begin it again: same config, same seed, the knobs it started with."""
@@ -137,7 +135,7 @@ class Workbench:
             raise ConfigError("no run is going on: start one first")
         return self._runner
 
-    def _begin(self, config: RunConfig, knobs: Knobs) -> None:
+    def _begin(self, config: RunConfig, knobs: Knobs, *, paused_after_one_step: bool = False) -> None:
         folder = None
         if self._runs_folder is not None:
             folder = RunFolder.create(new_run_path(self._runs_folder, config.task), config, knobs)
@@ -145,8 +143,10 @@ class Workbench:
         self._store = RunStore(config, knobs, title=config.task, folder=folder)
         self._stores[self._store.id] = self._store
         while len(self._stores) > MAX_STORES:
-            del self._stores[next(iter(self._stores))]
+            del self._stores[next(run for run in self._stores if run != self._recording.id)]
         engine = self._open_engine(config, self._board, folder.adapter if folder else None)
         self._started = (config, knobs)
         self._runner = Runner(engine, on_record=self._store.append)
+        if paused_after_one_step:
+            self._runner.step()  # before the thread starts, or a quick engine is past its first step
         self._runner.start()

@@ -20,8 +20,7 @@ def build_page(workbench: Workbench) -> gr.Blocks:
         with gr.Row(elem_id="wb-live"):
             _island("left")
             _island("right")
-        with gr.Column(elem_id="wb-curves"):
-            _island("curves")
+        _island("curves")
         with gr.Column(elem_id="wb-setup"):
             build_setup_form(workbench)
         _name_the_api(workbench)
@@ -34,7 +33,7 @@ def _island(name: str) -> gr.HTML:
         html_template="<div></div>",
         js_on_load=f"import('{_MAIN}').then((page) => page.mount('{name}', element));",
         apply_default_css=False,
-        elem_id=f"wb-{name}-island",
+        elem_id=f"wb-{name}",
         elem_classes="wb-island",
     )
 

@@ -1,0 +1,1 @@
+"""What the README is made from: its tables and its screenshots."""
