@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { compact, count, duration, exponent, fixed, knobValue, percent, share, signed } from '../../../workbench/web/static/format.js';
+
+test('true minus, no negative zero, a dash for what was not measured', () => {
+  assert.equal(fixed(-1.255, 1), '−1.3');
+  assert.equal(fixed(-0.001), '0.00');
+  assert.equal(fixed(null), '–');
+  assert.equal(fixed(NaN), 'NaN');
+  assert.equal(fixed(-Infinity), '−∞');
+  assert.equal(signed(0.7242), '+0.72');
+  assert.equal(signed(-1.26), '−1.26');
+  assert.equal(signed(0.001), '0.00');
+});
+
+test('shares: integers, and never 0% for something', () => {
+  assert.equal(share(0), '0%');
+  assert.equal(share(0.003), '<1%');
+  assert.equal(share(0.474), '47%');
+  assert.equal(share(0.999), '>99%');
+  assert.equal(share(1), '100%');
+  assert.equal(percent(0.0143), '1.4%');
+  assert.equal(percent(undefined), '–');
+});
+
+test('counts and compact numbers', () => {
+  assert.equal(count(1750), '1\u2009750');
+  assert.equal(count(1234567), '1\u2009234\u2009567');
+  assert.equal(compact(0.0213), '0.021');
+  assert.equal(compact(27.34), '27.3');
+  assert.equal(compact(0.0000213), '2.13e−5');
+  assert.equal(compact(0), '0.000');
+  assert.equal(exponent(0.0025), '2.5e−3');
+  assert.equal(exponent(0.001), '1e−3');
+});
+
+test('durations', () => {
+  assert.deepEqual([0.71, 8.4, 42, 93, 7500].map(duration), ['0.71 s', '8.4 s', '42 s', '1 min 33 s', '2 h 05 min']);
+});
+
+test('knob values as their chips show them', () => {
+  assert.equal(knobValue('beta', 0.1), '0.10');
+  assert.equal(knobValue('beta', 0.005), '0.005');
+  assert.equal(knobValue('beta', 0), '0.00');
+  assert.equal(knobValue('num_generations', 8), '8');
+  assert.equal(knobValue('learning_rate', 0.0025), '2.5e−3');
+  assert.equal(knobValue('temperature', 1), '1.0');
+  assert.equal(knobValue('temperature', 0.75), '0.75');
+  assert.equal(knobValue('loss_type', 'dapo'), 'dapo');
+  assert.equal(knobValue('delta', null), '–');
+});

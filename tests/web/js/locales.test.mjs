@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { matchLanguage, pick, setLanguage, setTable, splitRich, t } from '../../../workbench/web/static/i18n.js';
+
+const root = new URL('../../../workbench/web/static/', import.meta.url);
+const read = (name) => readFileSync(new URL(name, root), 'utf8');
+const en = JSON.parse(read('locales/en.json'));
+const zh = JSON.parse(read('locales/zh.json'));
+const sources = [...readdirSync(root), ...readdirSync(new URL('views/', root)).map((f) => `views/${f}`)].filter((f) => f.endsWith('.js')).map((f) => [f, read(f)]);
+const holes = (text) => [...text.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort();
+
+test('both languages have the same keys and the same placeholders', () => {
+  assert.deepEqual(Object.keys(zh).sort(), Object.keys(en).sort());
+  for (const key of Object.keys(en)) assert.deepEqual(holes(zh[key]), holes(en[key]), key);
+  for (const [key, text] of Object.entries({ ...en, ...zh })) assert.equal(text.split('**').length % 2, 1, `unclosed bold in ${key}`);
+});
+
+test('every key written in the sources exists', () => {
+  for (const [file, text] of sources) {
+    for (const [, key] of text.matchAll(/(?<![\w.])(?:t|rich|has)\('([\w.]+)'/g)) assert.ok(key in en, `${file}: ${key}`);
+    for (const [, prefix] of text.matchAll(/\b(?:t|rich)\(`([\w.]+)\$\{/g)) assert.ok(Object.keys(en).some((key) => key.startsWith(prefix)), `${file}: ${prefix}…`);
+  }
+});
+
+test('style of the copy: sentence case without exclamation marks', () => {
+  for (const [key, text] of Object.entries(en)) assert.ok(!/!/.test(text), key);
+});
+
+test('text enters the page by textContent alone', () => {
+  for (const [file, text] of sources) assert.ok(!/innerHTML|insertAdjacentHTML|outerHTML|document\.write|\beval\(|new Function/.test(text), file);
+});
+
+test('colours are written in the style sheet alone', () => {
+  for (const [file, text] of sources) assert.ok(!/#[0-9a-fA-F]{6}\b|#[0-9a-fA-F]{3}\b(?=['"])/.test(text), file);
+});
+
+test('nothing is asked of another host', () => {
+  for (const [file, text] of [...sources, ['style.css', read('style.css')]]) assert.ok(!/https?:\/\/(?!www\.w3\.org)/.test(text), file);
+});
+
+test('placeholders, singular, fallback to English', () => {
+  setTable('en', { a: '{n} things', a_one: 'one thing', b: 'only English' });
+  setTable('zh', { a: '{n} 个' });
+  setLanguage('en');
+  assert.equal(t('a', { n: 2 }), '2 things');
+  assert.equal(t('a', { n: 1 }), 'one thing');
+  setLanguage('zh');
+  assert.equal(t('a', { n: 1 }), '1 个');
+  assert.equal(t('b'), 'only English');
+  assert.equal(t('missing.key'), 'missing.key');
+  assert.equal(pick({ en: 'x', zh: '甲' }), '甲');
+  assert.equal(matchLanguage('zh-TW'), 'zh');
+  assert.equal(matchLanguage('fr'), 'en');
+});
+
+test('bold parts are found before values are filled in', () => {
+  assert.deepEqual(splitRich('a **b {x}** c'), [{ bold: false, text: 'a ' }, { bold: true, text: 'b {x}' }, { bold: false, text: ' c' }]);
+});

@@ -1,0 +1,160 @@
+// Entry: Gradio calls mount once for every island; the first call starts everything they share.
+import { ask, goToStep, showView } from './actions.js';
+import { h } from './dom.js';
+import { wantGroup } from './groups.js';
+import { loadLocales, matchLanguage, setLanguage } from './i18n.js';
+import { startKeyboard } from './keyboard.js';
+import { readAddress, writeAddress } from './opening.js';
+import { startPolling } from './poll.js';
+import { newestStep, viewedStep } from './select.js';
+import { flush, set, state, touch, watch } from './store.js';
+import { applyTheme } from './theme.js';
+import { startTooltips } from './tooltip.js';
+import { mountBar } from './views/bar.js';
+import { mountLeft } from './views/left.js';
+import { mountPlots } from './views/plots.js';
+import { startPopovers } from './views/popover.js';
+import { mountRibbon } from './views/ribbon.js';
+import { mountRight } from './views/right.js';
+import { mountRunRow } from './views/runrow.js';
+
+const PLAYBACK = 500;
+const ISLANDS = {
+  top(root) {
+    mountBar(root);
+    mountRunRow(root);
+    mountRibbon(root);
+  },
+  left: mountLeft,
+  right: mountRight,
+  curves: mountPlots,
+};
+let started = null;
+
+/**
+ * Fill an island.
+ * @param {'top'|'left'|'right'|'curves'} name  @param {HTMLElement} element
+ * @returns {Promise<void>}
+ */
+export async function mount(name, element) {
+  started ??= start();
+  await started;
+  // Gradio may run an island's script again: one root an island.
+  if (element.querySelector(':scope > .wb')) return;
+  // Gradio's typography would reach into the island (gr.HTML without apply_default_css=False).
+  for (const shell of [element, ...ancestors(element)]) shell.classList.remove('prose', 'gradio-style');
+  const root = h('div', { class: `wb wb-${name}` });
+  element.append(root);
+  ISLANDS[name](root);
+  touch('lang');
+  touch('rows');
+  touch('record');
+  flush();
+}
+
+function* ancestors(node) {
+  for (let at = node.parentElement; at && at !== document.body; at = at.parentElement) yield at;
+}
+
+async function start() {
+  document.body.classList.add('wb-page');
+  openPreferences();
+  await Promise.all([ensureStyle().then(loadFonts), loadLocales()]);
+  startTooltips();
+  startPopovers();
+  startKeyboard();
+  watch(['lang', 'theme', 'view'], applyPage);
+  watch(['rows', 'step', 'group', 'run'], wantGroup);
+  watch(['lang', 'theme', 'view', 'measure', 'step', 'group', 'row', 'k', 'pin', 'run'], keepAddress);
+  // The set-up form says when it has started a run: detail.view is where to go.
+  document.addEventListener('wb:show', (event) => showView(event.detail.view));
+  applyPage();
+  loadSpec();
+  playback();
+  // Glyphs arrive after the first drawing: widths and canvases follow.
+  document.fonts.ready.then(() => touch('lang'));
+  startPolling();
+}
+
+// ---- language, theme, tab
+
+const remembered = (key) => {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+};
+
+function openPreferences() {
+  const query = new URLSearchParams(location.search);
+  const dark = window.matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
+  const theme = query.get('theme') ?? query.get('__theme') ?? remembered('wb.theme') ?? dark;
+  const lang = query.get('lang') ?? remembered('wb.lang') ?? navigator.language;
+  set({ theme: theme === 'dark' ? 'dark' : 'light', lang: matchLanguage(lang) });
+  readAddress(location.search);
+}
+
+// The server puts the style sheet in the head; a bare page gets it here.
+function ensureStyle() {
+  if (document.querySelector('link[href*="/wb/static/style.css"]')) return Promise.resolve();
+  return new Promise((resolve) => {
+    document.head.append(h('link', { rel: 'stylesheet', href: new URL('./style.css', import.meta.url).href, on: { load: resolve, error: resolve } }));
+  });
+}
+
+// Chips are measured before they are laid out: the fonts should be there, but are not worth a long wait.
+function loadFonts() {
+  const wanted = ['400 13px Inter', '500 15px "JetBrains Mono"'].map((font) => document.fonts.load(font));
+  return Promise.race([Promise.allSettled(wanted), new Promise((resolve) => setTimeout(resolve, 1500))]);
+}
+
+let shownView = null;
+
+function applyPage() {
+  setLanguage(state.lang);
+  applyTheme(state.theme);
+  document.documentElement.lang = state.lang === 'zh' ? 'zh-CN' : 'en';
+  try {
+    localStorage.setItem('wb.lang', state.lang);
+    localStorage.setItem('wb.theme', state.theme);
+  } catch {
+    // Private windows may refuse; the page works without a memory.
+  }
+  if (shownView === state.view) return;
+  shownView = state.view;
+  document.body.dataset.view = state.view;
+  document.dispatchEvent(new CustomEvent('wb:view', { detail: { view: state.view } }));
+}
+
+// ---- shared background work
+
+let addressTimer = 0;
+
+// Browsers limit how often the address may change; a dragged scrubber would exceed it.
+function keepAddress() {
+  if (!state.run) return;
+  clearTimeout(addressTimer);
+  addressTimer = setTimeout(() => history.replaceState(history.state, '', location.pathname + writeAddress(location.search) + location.hash), 250);
+}
+
+async function loadSpec(wait = 500) {
+  try {
+    const reply = await fetch('/wb/spec');
+    if (!reply.ok) throw new Error(`HTTP ${reply.status}`);
+    set({ spec: await reply.json() });
+  } catch {
+    setTimeout(() => loadSpec(Math.min(5000, wait * 2)), wait);
+  }
+}
+
+function playback() {
+  setInterval(() => {
+    if (!state.playing || document.hidden) return;
+    if (viewedStep() >= newestStep()) set({ playing: false });
+    else goToStep(viewedStep() + 1);
+  }, PLAYBACK);
+}
+
+/** For tests and for the set-up form: the state and the way to ask the server. */
+export const workbench = { state, ask };

@@ -1,0 +1,88 @@
+// The stage ribbon: what one update does, from sampling to the weights, with one number each.
+import { h, resize, setAttr, setText } from '../dom.js';
+import { compact, count, fixed, known, percent } from '../format.js';
+import { has, t } from '../i18n.js';
+import { icon } from '../icons.js';
+import { following, metric, newestStep, updateIndex, viewedRow, viewedStep } from '../select.js';
+import { state, watch } from '../store.js';
+import { metricTip } from '../tips.js';
+import { tip } from '../tooltip.js';
+
+const STAGES = ['sample', 'reward', 'advantage', 'logp', 'ratio', 'clip', 'kl', 'loss', 'update'];
+const METRIC = { sample: 'num_tokens', reward: 'reward', advantage: 'frac_reward_zero_std', logp: 'logp_mean', ratio: 'ratio', clip: 'clip_ratio/region_mean', kl: 'kl', loss: 'loss', update: 'grad_norm' };
+const LOOP = 3;
+// Which cells a phase of the engine lights: the inner loop is one phase for us.
+const LIT = { load: 0, sample: 0, reward: 1, advantage: 2, score: 3, update: 8, record: 9 };
+
+/** @param {HTMLElement} root */
+export function mountRibbon(root) {
+  const ribbon = h('div', { class: 'ribbon', role: 'list' });
+  root.append(ribbon);
+  const cells = resize(ribbon, STAGES.length, (i) => tip(h('div', { class: 'stage', role: 'listitem' },
+    h('div', { class: 'stage-name' }), h('div', { class: 'stage-value' }, h('span'), h('small'))), () => cellTip(STAGES[i])));
+  const k = h('span');
+  ribbon.append(h('span', { class: 'loop' }, icon('loop'), k));
+
+  watch(['rows', 'step', 'k', 'lang', 'phase', 'status', 'source', 'spec'], () => {
+    const row = viewedRow();
+    const now = litStage();
+    cells.forEach((cell, i) => {
+      const [value, unit] = cellValue(STAGES[i], row);
+      const [name, text] = cell.children;
+      name.replaceChildren(...stageName(STAGES[i]));
+      setText(text.firstChild, value);
+      setText(text.lastChild, unit);
+      setAttr(cell, 'data-state', now == null ? 'done' : i < now ? 'done' : i === now ? 'on' : 'ahead');
+      if (i === now) setAttr(cell, 'aria-current', 'step');
+      else setAttr(cell, 'aria-current', null);
+    });
+    const mu = row?.updates.length ?? state.knobs.num_iterations ?? 1;
+    setText(k, t('ribbon.loop', { k: inner(row) + 1, n: mu }));
+  });
+}
+
+// While the newest step is followed, the ribbon shows the step in the making.
+function litStage() {
+  const making = following() && state.phase && (state.status === 'running' || state.status === 'loading');
+  if (!making || state.source !== 'live') return null;
+  return state.phase.step === newestStep() && state.phase.stage === 'record' ? null : LIT[state.phase.stage];
+}
+
+const inner = (row) => updateIndex(row?.updates.length ?? 1);
+
+function stageName(stage) {
+  const english = has(`stage.${stage}.term`) ? t(`stage.${stage}.term`) : '';
+  return [t(`stage.${stage}`), english ? h('span', { class: 'term', text: ` ${english}` }) : ''].filter(Boolean);
+}
+
+function cellValue(stage, row) {
+  const sampling = state.phase?.stage === 'sample' && following() && state.source === 'live' && state.status === 'running';
+  if (stage === 'sample' && sampling && state.phase.total) return [`${state.phase.done} / ${state.phase.total}`, t('unit.tokens')];
+  if (!row) return ['–', ''];
+  const u = row.updates[inner(row)] ?? {};
+  const groups = row.groups ?? [];
+  switch (stage) {
+    case 'sample': return [count(row.tokens), t('unit.tokens')];
+    case 'reward': return [fixed(metric(row, 'reward')), t('unit.mean')];
+    case 'advantage': return [`${groups.filter((g) => g.dead).length} / ${groups.length}`, t('unit.dead')];
+    case 'logp': return [fixed(u.logp_mean), t('unit.mean')];
+    case 'ratio': return [ratioRange(u), t('unit.range')];
+    case 'clip': return [percent(u.clip_region), t('unit.zero')];
+    case 'kl': return [fixed(u.kl ?? null, 3), known(u.kl) ? t('unit.k3') : t('unit.not_scored')];
+    case 'loss': return [fixed(u.loss ?? null, 3), ''];
+    default: return [known(u.grad_norm) ? compact(u.grad_norm) : fixed(u.grad_norm), t('unit.norm')];
+  }
+}
+
+function ratioRange(u) {
+  if (!known(u.ratio_min) || !known(u.ratio_max)) return '–';
+  const [low, high] = [fixed(u.ratio_min), u.ratio_max > 999 ? compact(u.ratio_max) : fixed(u.ratio_max)];
+  return low === high ? low : `${low}–${high}`;
+}
+
+function cellTip(stage) {
+  const row = viewedRow();
+  const [value, unit] = cellValue(stage, row);
+  const meaning = metricTip(METRIC[stage], t(`stage.${stage}`), `${value} ${unit}`.trim());
+  return { ...meaning, text: t(`stage.${stage}.help`), rows: row ? [[t('run.where'), String(viewedStep())]] : [] };
+}

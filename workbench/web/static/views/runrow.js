@@ -1,0 +1,95 @@
+// The run row: what to do with the run, where in it we look, and its knobs.
+import { ask, backToLive, togglePlayback } from '../actions.js';
+import { h, setAttr, setText } from '../dom.js';
+import { count, duration } from '../format.js';
+import { t } from '../i18n.js';
+import { icon } from '../icons.js';
+import { following, lastStep, newestStep, viewedStep } from '../select.js';
+import { state, watch } from '../store.js';
+import { tip } from '../tooltip.js';
+import { mountKnobs } from './knobs.js';
+import { mountScrubber } from './scrubber.js';
+
+const BUTTONS = {
+  train: { icon: 'play', act: () => ask('start') },
+  pause: { icon: 'pause', act: () => ask('pause') },
+  resume: { icon: 'play', act: () => ask('resume') },
+  again: { icon: 'restart', act: () => ask('restart') },
+  step: { icon: 'step', act: () => ask('step') },
+  stop: { icon: 'stop', act: () => ask('stop') },
+  restart: { icon: 'restart', act: () => ask('restart'), bare: true },
+  tape: { icon: 'tape', act: () => ask('tape') },
+  play: { icon: 'play', act: togglePlayback },
+  halt: { icon: 'pause', act: togglePlayback },
+};
+
+// The first is the filled one; there is one on a screen.
+const OFFERED = {
+  tape: ['train', 'play'], idle: ['train', 'tape'], loading: ['pause', 'stop'], running: ['pause', 'step', 'stop', 'restart'],
+  paused: ['resume', 'step', 'stop', 'restart'], stopped: ['again', 'tape'], failed: ['again', 'tape'],
+};
+
+/** The buttons that make sense now, the filled one first. @returns {string[]} */
+export function offered() {
+  if (state.source === 'live') return OFFERED[state.status] ?? OFFERED.idle;
+  return state.playing ? ['train', 'halt'] : OFFERED.tape;
+}
+
+/** Do what a button does, if it is offered. @param {string[]} names */
+export function press(...names) {
+  const name = names.find((n) => offered().includes(n));
+  if (name) BUTTONS[name].act();
+}
+
+/** @param {HTMLElement} root */
+export function mountRunRow(root) {
+  const buttons = h('div', { class: 'run', role: 'group' });
+  const where = tip(h('span', { class: 'where' }), () => ({ title: t('run.where'), text: t('run.where.help') }));
+  const back = h('button', { class: 'quiet back', type: 'button', on: { click: backToLive } });
+  const rail = h('div', { class: 'rail' });
+  const phase = h('div', { class: 'phase', role: 'status' });
+  const chips = h('div', { class: 'knobs', role: 'group' });
+  rail.append(phase);
+  root.append(h('div', { class: 'runrow' }, buttons, h('div', { class: 'scrub' }, where, back, rail), chips));
+  mountScrubber(rail);
+  mountKnobs(chips);
+
+  let drawn = '';
+  watch(['source', 'status', 'playing', 'lang'], () => {
+    const key = `${offered()}/${state.lang}`;
+    if (key === drawn) return;
+    drawn = key;
+    const hadFocus = buttons.contains(document.activeElement);
+    buttons.replaceChildren(...offered().map((name, i) => runButton(name, i === 0)));
+    if (hadFocus) buttons.firstElementChild.focus();
+  });
+  watch(['rows', 'step', 'numSteps', 'lang', 'source', 'status'], () => {
+    where.replaceChildren(h('b', { text: count(viewedStep()) }), ` ${t('run.of', { n: count(lastStep()) })}`);
+    setText(back, t('run.back'));
+    back.hidden = state.source !== 'live' || following() || viewedStep() === newestStep();
+  });
+  watch(['phase', 'status', 'source', 'lang', 'eta', 'stepTime', 'connection', 'refused'], () => {
+    const text = phaseText();
+    setText(phase, text);
+    setAttr(phase, 'data-warn', state.refused ? '' : null);
+  });
+}
+
+function runButton(name, main) {
+  const { icon: drawing, act, bare } = BUTTONS[name];
+  const title = t(`run.${name}`);
+  const button = h('button', { class: main ? 'filled' : 'quiet', type: 'button', 'data-do': name, 'aria-label': title, on: { click: act } }, icon(drawing), bare ? null : title);
+  return tip(button, () => ({ title, text: t(`run.${name}.help`) }));
+}
+
+function phaseText() {
+  if (state.connection === 'lost') return t('phase.lost');
+  if (state.refused) return state.refused;
+  if (state.source !== 'live') return '';
+  if (state.status === 'failed') return t('phase.failed');
+  const { phase } = state;
+  // What the badge says already is not said twice.
+  if (state.status !== 'running' && state.status !== 'loading') return '';
+  const doing = phase ? t(`phase.${phase.stage}`, { done: phase.done, total: phase.total }) : t(`phase.${state.status}`);
+  return state.eta == null ? doing : `${doing} · ${t('phase.left', { time: duration(state.eta) })}`;
+}
