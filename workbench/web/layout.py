@@ -33,6 +33,7 @@ def _island(name: str) -> gr.HTML:
         html_template="<div></div>",
         js_on_load=f"import('{_MAIN}').then((page) => page.mount('{name}', element));",
         apply_default_css=False,
+        padding=False,
         elem_id=f"wb-{name}",
         elem_classes="wb-island",
     )

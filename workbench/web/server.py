@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from workbench.run.workbench import Workbench
 from workbench.web.guard import Guard
 from workbench.web.layout import HEAD, build_page
-from workbench.web.routes import make_router, page_files
+from workbench.web.routes import STATIC, make_router, page_files
 
 LISTENING = Callable[[str], None]
 
@@ -43,6 +43,7 @@ def create_app(workbench: Workbench, version: str, hosts: tuple[str, ...] = ()) 
         app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None},
         theme=gr.themes.Base(),
         head=HEAD,
+        favicon_path=str(STATIC / "icon.svg"),
         footer_links=[],
         run_history=False,
         show_error=False,

@@ -21,27 +21,27 @@ WORDS: dict[str, tuple[str, str, str, str]] = {
     "model": (
         "Model",
         "模型",
-        "tiny (bundled), a local folder, or a hub id such as org/name.",
-        "tiny（自带）、本地文件夹，或 hub 上的 org/name。",
+        "tiny, a folder, or a hub id (org/name).",
+        "tiny（自带）、文件夹或 hub id。",
     ),
     "dataset": (
         "Prompts from a dataset",
         "从数据集取题",
-        "Optional: a .jsonl, .csv or .parquet file, or a hub id. Empty: the task's own.",
-        "可不填：.jsonl、.csv、.parquet 文件或 hub id。不填则用任务自带的题目。",
+        "Optional: a .jsonl, .csv or .parquet file, or a hub id.",
+        "可不填：.jsonl、.csv、.parquet 文件或 hub id。",
     ),
     "prompt_column": ("Prompt column", "题目所在列", "A string or a list of messages.", "字符串或消息列表。"),
     "reward_funcs": (
         "Reward functions",
         "奖励函数",
-        "Optional, comma-separated: names of the task's, or file.py:function. Empty: the task's own.",
-        "可不填，逗号分隔：任务里的名字，或 file.py:function。不填则用任务自带的。",
+        "Optional: names or file.py:function, comma-separated.",
+        "可不填：名字或 file.py:function，逗号分隔。",
     ),
     "reward_weights": (
         "Reward weights",
         "奖励权重",
-        "Optional, comma-separated, one for each reward function.",
-        "可不填，逗号分隔，每个奖励函数一个。",
+        "Optional: one for each function, comma-separated.",
+        "可不填：每个函数一个，逗号分隔。",
     ),
     "prompts_per_step": ("Prompts per step", "每步题数", "Each gets G completions.", "每题采样 G 个回答。"),
     "max_steps": ("Steps", "步数", "The run ends after this many.", "到此步数结束。"),
@@ -50,13 +50,15 @@ WORDS: dict[str, tuple[str, str, str, str]] = {
     "dtype": (
         "Precision",
         "精度",
-        "auto: bfloat16 on a GPU, float32 on a CPU.",
-        "auto：GPU 用 bfloat16，CPU 用 float32。",
+        "auto: bfloat16 on a GPU.",
+        "auto：GPU 用 bfloat16。",
     ),
 }
 _TITLE = ("### Set up a run", "### 设置一次训练")
 _BUTTON = ("Train with these settings", "按此设置训练")
-_ON_TRAINED = "(message) => { if (!message) document.dispatchEvent(new CustomEvent('wb:show', {detail: 'live'})); }"
+_ON_TRAINED = (
+    "(message) => { if (!message) document.dispatchEvent(new CustomEvent('wb:show', {detail: {view: 'live'}})); }"
+)
 
 
 def build_setup_form(workbench: Workbench) -> None:

@@ -1,6 +1,16 @@
 // What a click or a key does. Views never write to the state themselves.
 import { clamp } from './math.js';
-import { firstStep, newestStep, pinnedToken, selectedCompletion, selectedRow, updatesOf, viewedRow, viewedStep, groupOf } from './select.js';
+import {
+  firstStep,
+  newestStep,
+  pinnedToken,
+  selectedCompletion,
+  selectedRow,
+  updatesOf,
+  viewedRow,
+  viewedStep,
+  groupOf,
+} from './select.js';
 import { set, state } from './store.js';
 
 /** Look at a step; the newest one of a live run means following it. @param {number} step */
@@ -94,7 +104,9 @@ function showRefusal(error) {
 export async function ask(action, body = {}) {
   try {
     const reply = await fetch(`/wb/do/${action}`, {
-      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
     });
     const answer = await reply.json().catch(() => ({}));
     const error = reply.ok ? null : (answer.error ?? `HTTP ${reply.status}`);

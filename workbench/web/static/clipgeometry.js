@@ -30,14 +30,32 @@ export function clipGeometry(width, height, derived) {
     const y = (value) => top + ((high - Math.min(high, Math.max(high - span, value))) / span) * plot;
     return { sign, left: x0, x, y, low: high - span, high, flat: flatParts(sign, band, x, reach) };
   });
-  return { width, height, font: big ? 12.5 : 11, top, plot, histTop: top + plot + space, hist, panelWidth, reach, big, band, panels };
+  return {
+    width,
+    height,
+    font: big ? 12.5 : 11,
+    top,
+    plot,
+    histTop: top + plot + space,
+    hist,
+    panelWidth,
+    reach,
+    big,
+    band,
+    panels,
+  };
 }
 
 // Wide enough for nearly every token and for the band; what lies beyond is drawn at the edge as off the scale.
 function logReach({ tokens, band }) {
   let widest = 0;
   for (const t of tokens) for (const v of t.log) if (Math.abs(v) > widest) widest = Math.abs(v);
-  const needed = Math.max(Math.log(1.41), 2 * Math.log(band.high), Math.log(band.high * 1.08), -Math.log(Math.max(band.low, 0.05)) * 1.25);
+  const needed = Math.max(
+    Math.log(1.41),
+    2 * Math.log(band.high),
+    Math.log(band.high * 1.08),
+    -Math.log(Math.max(band.low, 0.05)) * 1.25,
+  );
   return Math.max(needed, Math.min(widest + 0.058, WIDEST));
 }
 
@@ -53,8 +71,14 @@ function flatParts(sign, band, x, reach) {
 /** Points of the objective, kinks included. @param {Geometry} geometry  @param {Panel} panel  @returns {string} */
 export function curvePoints({ reach, band }, panel) {
   const logs = Array.from({ length: 81 }, (_, i) => -reach + (2 * reach * i) / 80);
-  const kinks = [band.low, band.high, band.delta].filter((r) => Number.isFinite(r) && r > 0).map(Math.log).filter((l) => Math.abs(l) < reach);
-  return [...logs, ...kinks].sort((a, b) => a - b).map((l) => `${panel.x(l).toFixed(1)},${panel.y(objective(Math.exp(l), panel.sign, band)).toFixed(1)}`).join(' ');
+  const kinks = [band.low, band.high, band.delta]
+    .filter((r) => Number.isFinite(r) && r > 0)
+    .map(Math.log)
+    .filter((l) => Math.abs(l) < reach);
+  return [...logs, ...kinks]
+    .sort((a, b) => a - b)
+    .map((l) => `${panel.x(l).toFixed(1)},${panel.y(objective(Math.exp(l), panel.sign, band)).toFixed(1)}`)
+    .join(' ');
 }
 
 /**
@@ -73,10 +97,24 @@ export function clipMarks(geometry, record, derived) {
       if (!Number.isFinite(log[token])) continue;
       const kind = dead[token] ? 'dead' : out[token] ? 'out' : 'live';
       const off = log[token] > geometry.reach ? 1 : log[token] < -geometry.reach ? -1 : 0;
-      marks.push({ row, token, sign, log: log[token], kind, off, x: panel.x(log[token]), y: panel.y(objective(Math.exp(log[token]), sign, geometry.band)) });
+      marks.push({
+        row,
+        token,
+        sign,
+        log: log[token],
+        kind,
+        off,
+        x: panel.x(log[token]),
+        y: panel.y(objective(Math.exp(log[token]), sign, geometry.band)),
+      });
     }
   });
-  for (const sign of [1, -1]) for (const kind of ['dead', 'out']) stack(marks.filter((m) => m.sign === sign && m.kind === kind), geometry);
+  for (const sign of [1, -1])
+    for (const kind of ['dead', 'out'])
+      stack(
+        marks.filter((m) => m.sign === sign && m.kind === kind),
+        geometry,
+      );
   return marks;
 }
 

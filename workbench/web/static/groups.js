@@ -48,7 +48,8 @@ async function load(want, key) {
 // Only a failure that is still looked at is shown; the old group would be a lie beside the new step.
 function failedView(want, error) {
   const row = viewedRow();
-  if (row && keyOf({ run: state.run, step: row.step, group: groupOf(row) }) === keyOf(want)) set({ record: null, recordError: error });
+  if (row && keyOf({ run: state.run, step: row.step, group: groupOf(row) }) === keyOf(want))
+    set({ record: null, recordError: error });
   else wantGroup();
 }
 

@@ -66,5 +66,8 @@ export function rich(key, params = {}) {
 
 /** @param {string} text  @returns {{bold: boolean, text: string}[]} */
 export function splitRich(text) {
-  return text.split('**').map((part, i) => ({ bold: i % 2 === 1, text: part })).filter((p) => p.text);
+  return text
+    .split('**')
+    .map((part, i) => ({ bold: i % 2 === 1, text: part }))
+    .filter((p) => p.text);
 }

@@ -11,8 +11,24 @@ const SHAPES = {
   stop: [12, 12, [['M2 2h8v8H2z', stroke]]],
   restart: [13, 13, [['M2.2 4.2A5 5 0 1 1 1.5 7.5M2 1v3.5h3.5', stroke]]],
   tape: [13, 12, [['M1.5 2.5h10v7h-10zM4.5 6h.01M8.5 6h.01', { ...stroke, 'stroke-linecap': 'round' }]]],
-  moon: [15, 15, [['M7.5 2a5.5 5.5 0 1 0 0 11a5.5 5.5 0 1 0 0-11', stroke], ['M7.5 2a5.5 5.5 0 0 1 0 11z', solid]]],
-  help: [15, 15, [['M7.5 1.5a6 6 0 1 0 0 12a6 6 0 1 0 0-12M5.7 6a1.8 1.8 0 1 1 2.6 1.6c-.5.3-.8.6-.8 1.2M7.5 10.7v.4', { ...stroke, 'stroke-width': 1.3, 'stroke-linecap': 'round' }]]],
+  moon: [
+    15,
+    15,
+    [
+      ['M7.5 2a5.5 5.5 0 1 0 0 11a5.5 5.5 0 1 0 0-11', stroke],
+      ['M7.5 2a5.5 5.5 0 0 1 0 11z', solid],
+    ],
+  ],
+  help: [
+    15,
+    15,
+    [
+      [
+        'M7.5 1.5a6 6 0 1 0 0 12a6 6 0 1 0 0-12M5.7 6a1.8 1.8 0 1 1 2.6 1.6c-.5.3-.8.6-.8 1.2M7.5 10.7v.4',
+        { ...stroke, 'stroke-width': 1.3, 'stroke-linecap': 'round' },
+      ],
+    ],
+  ],
   yes: [11, 11, [['M1.5 6l3 3 5-7', { ...stroke, 'stroke-width': 1.6 }]]],
   no: [11, 11, [['M2 2l7 7M9 2l-7 7', stroke]]],
   loop: [12, 12, [['M10 4.5A4.3 4.3 0 1 0 10.3 7M10.3 1.5v3.2H7.2', { ...stroke, 'stroke-width': 1.2 }]]],
@@ -33,7 +49,13 @@ export function icon(name) {
 /** Four bars up and down about a line: advantages. @returns {SVGElement} */
 export function brand() {
   const bar = (x, y, height, fill) => s('rect', { x, y, width: 3.4, height, fill });
-  return s('svg', { width: 20, height: 20, viewBox: '0 0 20 20', 'aria-hidden': 'true' },
+  return s(
+    'svg',
+    { width: 20, height: 20, viewBox: '0 0 20 20', 'aria-hidden': 'true' },
     s('path', { d: 'M1 10.5h18', stroke: 'var(--ink3)' }),
-    bar(2, 3, 7, 'var(--up)'), bar(6.4, 11, 5, 'var(--dn)'), bar(10.8, 6, 4, 'var(--up)'), bar(15.2, 11, 6.5, 'var(--dn)'));
+    bar(2, 3, 7, 'var(--up)'),
+    bar(6.4, 11, 5, 'var(--dn)'),
+    bar(10.8, 6, 4, 'var(--up)'),
+    bar(15.2, 11, 6.5, 'var(--dn)'),
+  );
 }

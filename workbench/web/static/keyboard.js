@@ -1,5 +1,15 @@
 // One key, one action. Keys belong to a field while it has the focus.
-import { backToLive, chooseMeasure, moveGroup, movePin, moveRow, moveStep, showView, toggleTheme, unpin } from './actions.js';
+import {
+  backToLive,
+  chooseMeasure,
+  moveGroup,
+  movePin,
+  moveRow,
+  moveStep,
+  showView,
+  toggleTheme,
+  unpin,
+} from './actions.js';
 import { state } from './store.js';
 import { movePage } from './views/group.js';
 import { closeHelp, toggleHelp } from './views/help.js';
@@ -28,7 +38,10 @@ const KEYS = {
 };
 
 /** @param {EventTarget} target  @returns {boolean} does this element take keys itself? */
-const typing = (target) => target.isContentEditable || /^(TEXTAREA|SELECT)$/.test(target.tagName) || (target.tagName === 'INPUT' && !/^(checkbox|radio|button|range)$/.test(target.type));
+const typing = (target) =>
+  target.isContentEditable ||
+  /^(TEXTAREA|SELECT)$/.test(target.tagName) ||
+  (target.tagName === 'INPUT' && !/^(checkbox|radio|button|range)$/.test(target.type));
 
 /** Listen once. */
 export function startKeyboard() {

@@ -99,7 +99,13 @@ function openPreferences() {
 function ensureStyle() {
   if (document.querySelector('link[href*="/wb/static/style.css"]')) return Promise.resolve();
   return new Promise((resolve) => {
-    document.head.append(h('link', { rel: 'stylesheet', href: new URL('./style.css', import.meta.url).href, on: { load: resolve, error: resolve } }));
+    document.head.append(
+      h('link', {
+        rel: 'stylesheet',
+        href: new URL('./style.css', import.meta.url).href,
+        on: { load: resolve, error: resolve },
+      }),
+    );
   });
 }
 
@@ -135,7 +141,10 @@ let addressTimer = 0;
 function keepAddress() {
   if (!state.run) return;
   clearTimeout(addressTimer);
-  addressTimer = setTimeout(() => history.replaceState(history.state, '', location.pathname + writeAddress(location.search) + location.hash), 250);
+  addressTimer = setTimeout(
+    () => history.replaceState(history.state, '', location.pathname + writeAddress(location.search) + location.hash),
+    250,
+  );
 }
 
 async function loadSpec(wait = 500) {

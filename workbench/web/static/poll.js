@@ -55,9 +55,17 @@ export function applyDelta(delta) {
   setIfDifferent('phase', delta.phase);
   setIfDifferent('error', delta.error);
   set({
-    source: delta.source, title: delta.title, model: delta.model, device: delta.device, seed: delta.seed,
-    folder: delta.folder, status: delta.state, numSteps: delta.num_steps, stepTime: delta.step_time,
-    tokensPerSecond: delta.tokens_per_second, eta: delta.eta,
+    source: delta.source,
+    title: delta.title,
+    model: delta.model,
+    device: delta.device,
+    seed: delta.seed,
+    folder: delta.folder,
+    status: delta.state,
+    numSteps: delta.num_steps,
+    stepTime: delta.step_time,
+    tokensPerSecond: delta.tokens_per_second,
+    eta: delta.eta,
   });
   if (fresh) openingView(delta, first);
 }

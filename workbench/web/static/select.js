@@ -69,7 +69,7 @@ let columnsOf = null;
 
 /**
  * One value of every row, extended rather than rebuilt as rows arrive.
- * @param {string} name  a metric, or a field of the row
+ * @param {string} name  a metric, a part of the reward, or a field of the row
  * @returns {(number|null)[]}
  */
 export function series(name) {
@@ -81,7 +81,7 @@ export function series(name) {
   columns.set(name, values);
   for (let i = values.length; i < state.rows.length; i += 1) {
     const row = state.rows[i];
-    values.push(row.metrics[name] ?? (typeof row[name] === 'number' ? row[name] : null));
+    values.push(row.metrics[name] ?? row.reward_parts?.[name] ?? (typeof row[name] === 'number' ? row[name] : null));
   }
   return values;
 }

@@ -4,15 +4,44 @@
 /** Everything the page knows. Rows and events are appended in place; `touch` tells their readers. */
 export const state = {
   // the run shown
-  run: null, source: 'tape', title: '', model: '', device: '', seed: null, folder: null,
-  status: 'idle', phase: null, error: null, numSteps: 1, stepTime: null, tokensPerSecond: null, eta: null,
-  rows: [], events: [], knobs: {}, pending: {}, spec: null, connection: 'ok', applied: 0,
+  run: null,
+  source: 'tape',
+  title: '',
+  model: '',
+  device: '',
+  seed: null,
+  folder: null,
+  status: 'idle',
+  phase: null,
+  error: null,
+  numSteps: 1,
+  stepTime: null,
+  tokensPerSecond: null,
+  eta: null,
+  rows: [],
+  events: [],
+  knobs: {},
+  pending: {},
+  spec: null,
+  connection: 'ok',
+  applied: 0,
   // what is looked at; null means "the default": newest step, most varied group, last inner update
-  step: null, group: null, row: 0, k: null, measure: 'ratio', pin: null,
+  step: null,
+  group: null,
+  row: 0,
+  k: null,
+  measure: 'ratio',
+  pin: null,
   // the group blob on the screen, and why there is none
-  record: null, recordError: null,
+  record: null,
+  recordError: null,
   // the page
-  lang: 'en', theme: 'light', view: 'live', playing: false, tokenLine: 0, refused: null,
+  lang: 'en',
+  theme: 'light',
+  view: 'live',
+  playing: false,
+  tokenLine: 0,
+  refused: null,
 };
 
 const readers = [];

@@ -8,7 +8,23 @@ export function applyTheme(theme) {
   palette = null;
 }
 
-const NAMES = ['ink', 'ink2', 'ink3', 'sheet', 'chip', 'cell', 'up', 'dn', 'kl', 'entropy', 'line', 'line2', 's1', 's2', 's3'];
+const NAMES = [
+  'ink',
+  'ink2',
+  'ink3',
+  'sheet',
+  'chip',
+  'cell',
+  'up',
+  'dn',
+  'kl',
+  'entropy',
+  'line',
+  'line2',
+  's1',
+  's2',
+  's3',
+];
 
 /** @returns {Object<string, string>} computed colours, plus `tint`, the weight of a full chip */
 export function colours() {

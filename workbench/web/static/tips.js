@@ -18,7 +18,12 @@ export function metricTip(name, title, value = null) {
 /** A token as text: control characters made visible. @param {string} text  @returns {string} */
 export function visible(text) {
   if (text === '') return '∅';
-  return text.replace(/\n/g, '⏎').replace(/\t/g, '⇥').replace(/\r/g, '␍').replace(/^ | $/g, '·').replace(/\u200b/g, '');
+  return text
+    .replace(/\n/g, '⏎')
+    .replace(/\t/g, '⇥')
+    .replace(/\r/g, '␍')
+    .replace(/^ | $/g, '·')
+    .replace(/\u200b/g, '');
 }
 
 /** What the clip does to a token. @param {import('./math.js').TokenArrays} arrays  @param {number} token  @param {number|null} advantage  @returns {string} locale key */
@@ -40,7 +45,13 @@ export function tokenTip(completion, arrays, token, k) {
   const old = completion.old?.[token];
   const ratio = Math.exp(arrays.log[token]);
   const ref = completion.ref?.[token];
-  const words = known(ratio) ? t(ratio >= 1 ? 'token.more' : 'token.less', { r: fixed(ratio), old: share(Math.exp(old)), now: share(Math.exp(logp)) }) : t('token.unknown');
+  const words = known(ratio)
+    ? t(ratio >= 1 ? 'token.more' : 'token.less', {
+        r: fixed(ratio),
+        old: share(Math.exp(old)),
+        now: share(Math.exp(logp)),
+      })
+    : t('token.unknown');
   return {
     title: t('token.title', { i: token + 1, text: visible(completion.tokens[token]) }),
     text: `${words} ${t(fate(arrays, token, completion.advantage))}`,

@@ -65,7 +65,8 @@ function parts({ title, text, rows, formula }) {
   return [
     title && h('div', { class: 'tip-title' }, ...nodes(title)),
     text && h('div', { class: 'tip-text' }, ...nodes(text)),
-    rows?.length && h('dl', { class: 'tip-rows' }, ...rows.flatMap(([k, v]) => [h('dt', { text: k }), h('dd', { text: v })])),
+    rows?.length &&
+      h('dl', { class: 'tip-rows' }, ...rows.flatMap(([k, v]) => [h('dt', { text: k }), h('dd', { text: v })])),
     formula && h('div', { class: 'tip-formula', text: formula }),
   ].filter(Boolean);
 }
@@ -76,7 +77,9 @@ function place(node, event) {
   const r = node.getBoundingClientRect();
   const small = r.width < 260 && r.height < 60;
   const pointer = event.clientX != null && !small;
-  const [x, top, bottom] = pointer ? [event.clientX, event.clientY, event.clientY + 10] : [r.left + r.width / 2, r.top, r.bottom];
+  const [x, top, bottom] = pointer
+    ? [event.clientX, event.clientY, event.clientY + 10]
+    : [r.left + r.width / 2, r.top, r.bottom];
   const { offsetWidth: w, offsetHeight: height } = box;
   const left = Math.max(8, Math.min(window.innerWidth - w - 8, x - w / 2));
   const below = bottom + 8 + height < window.innerHeight;

@@ -14,16 +14,37 @@ const TABS = ['live', 'curves', 'setup'];
 /** @param {HTMLElement} root */
 export function mountBar(root) {
   const name = h('span');
-  const tabs = TABS.map((view) => h('button', { class: 'tab', type: 'button', role: 'tab', on: { click: () => showView(view) } }));
+  const tabs = TABS.map((view) =>
+    h('button', { class: 'tab', type: 'button', role: 'tab', on: { click: () => showView(view) } }),
+  );
   const subject = tip(h('span', { class: 'subject' }), aboutRun);
   const word = h('span');
-  const badge = tip(h('span', { class: 'badge', role: 'status' }, h('i'), word), () => ({ title: word.textContent, text: t(`badge.${badgeState()}.help`), rows: pace() }));
-  const languages = ['zh', 'en'].map((lang) => h('button', { type: 'button', text: lang === 'zh' ? '中' : 'EN', lang, on: { click: () => chooseLanguage(lang) } }));
-  const theme = tip(h('button', { class: 'tool', type: 'button', on: { click: toggleTheme } }, icon('moon')), () => ({ title: t('bar.theme') }));
-  const help = tip(h('button', { class: 'tool', type: 'button', on: { click: toggleHelp } }, icon('help')), () => ({ title: t('bar.help') }));
-  root.append(h('header', { class: 'topbar' },
-    h('span', { class: 'brand' }, brand(), name), h('nav', { class: 'tabs', role: 'tablist' }, ...tabs), h('span', { class: 'spring' }),
-    subject, badge, h('div', { class: 'tools' }, h('div', { class: 'languages', role: 'group' }, ...languages), theme, help)));
+  const badge = tip(h('span', { class: 'badge', role: 'status' }, h('i'), word), () => ({
+    title: word.textContent,
+    text: t(`badge.${badgeState()}.help`),
+    rows: pace(),
+  }));
+  const languages = ['zh', 'en'].map((lang) =>
+    h('button', { type: 'button', text: lang === 'zh' ? '中' : 'EN', lang, on: { click: () => chooseLanguage(lang) } }),
+  );
+  const theme = tip(h('button', { class: 'tool', type: 'button', on: { click: toggleTheme } }, icon('moon')), () => ({
+    title: t('bar.theme'),
+  }));
+  const help = tip(h('button', { class: 'tool', type: 'button', on: { click: toggleHelp } }, icon('help')), () => ({
+    title: t('bar.help'),
+  }));
+  root.append(
+    h(
+      'header',
+      { class: 'topbar' },
+      h('span', { class: 'brand' }, brand(), name),
+      h('nav', { class: 'tabs', role: 'tablist' }, ...tabs),
+      h('span', { class: 'spring' }),
+      subject,
+      badge,
+      h('div', { class: 'tools' }, h('div', { class: 'languages', role: 'group' }, ...languages), theme, help),
+    ),
+  );
 
   watch(['lang', 'view', 'theme', 'status', 'source', 'connection', 'title', 'device', 'rows'], () => {
     setText(name, t('bar.brand'));
@@ -48,11 +69,21 @@ function badgeState() {
 }
 
 function pace() {
-  const rows = [[t('about.step_time'), state.stepTime && duration(state.stepTime)], [t('about.speed'), state.tokensPerSecond && count(state.tokensPerSecond)], [t('about.eta'), state.eta && duration(state.eta)]];
+  const rows = [
+    [t('about.step_time'), state.stepTime && duration(state.stepTime)],
+    [t('about.speed'), state.tokensPerSecond && count(state.tokensPerSecond)],
+    [t('about.eta'), state.eta && duration(state.eta)],
+  ];
   return state.source === 'live' ? rows.filter(([, v]) => v) : [];
 }
 
 function aboutRun() {
-  const rows = [[t('about.task'), state.title], [t('about.model'), state.model], [t('about.device'), state.device], [t('about.seed'), state.seed], [t('about.folder'), state.folder]];
+  const rows = [
+    [t('about.task'), state.title],
+    [t('about.model'), state.model],
+    [t('about.device'), state.device],
+    [t('about.seed'), state.seed],
+    [t('about.folder'), state.folder],
+  ];
   return { rows: rows.filter(([, v]) => v != null && v !== '').map(([k, v]) => [k, String(v)]) };
 }

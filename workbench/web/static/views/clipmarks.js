@@ -27,8 +27,10 @@ export function mountMarks(canvas) {
   };
 }
 
-const same = (a, b) => a.record === b.record && a.geometry.width === b.geometry.width && a.geometry.height === b.geometry.height;
-const moved = (a, b) => a.list.length === b.list.length && a.list.length < 2000 && a.list.some((m, i) => m.log !== b.list[i].log);
+const same = (a, b) =>
+  a.record === b.record && a.geometry.width === b.geometry.width && a.geometry.height === b.geometry.height;
+const moved = (a, b) =>
+  a.list.length === b.list.length && a.list.length < 2000 && a.list.some((m, i) => m.log !== b.list[i].log);
 const slides = (before, after) => before != null && !still() && same(before, after) && moved(before, after);
 const positions = (list) => list.map(({ x, y }) => ({ x, y }));
 
@@ -38,10 +40,12 @@ function paint(canvas, scene, from, p) {
   canvas.style.height = `${geometry.height}px`;
   const g = context(canvas, geometry.width, geometry.height);
   if (!g) return;
-  const at = (i) => (from ? { x: from[i].x + (list[i].x - from[i].x) * p, y: from[i].y + (list[i].y - from[i].y) * p } : list[i]);
+  const at = (i) =>
+    from ? { x: from[i].x + (list[i].x - from[i].x) * p, y: from[i].y + (list[i].y - from[i].y) * p } : list[i];
   const order = ['live', 'out', 'dead'];
   // Live discs first, so that the marks that carry news lie on top.
-  for (const kind of order) list.forEach((mark, i) => mark.kind === kind && DRAW[kind](g, at(i), mark, geometry, mark.row === selected));
+  for (const kind of order)
+    list.forEach((mark, i) => mark.kind === kind && DRAW[kind](g, at(i), mark, geometry, mark.row === selected));
   list.forEach((mark, i) => mark.off && edge(g, at(i), mark, geometry));
   const pinned = pin == null ? -1 : list.findIndex((m) => m.row === selected && m.token === pin);
   if (pinned >= 0) drawPin(g, at(pinned), list[pinned], geometry);

@@ -15,9 +15,15 @@ const ROW_KINDS = ['', 'up', 'down'];
 
 /** @param {HTMLElement} column */
 export function mountGroup(column) {
-  const prompt = tip(h('span', { class: 'prompt' }), () => state.record && { title: t('group.prompt'), text: state.record.prompt });
+  const prompt = tip(
+    h('span', { class: 'prompt' }),
+    () => state.record && { title: t('group.prompt'), text: state.record.prompt },
+  );
   const target = h('span', { class: 'target' });
-  const stats = tip(h('span', { class: 'note stats' }), () => ({ title: t('group.stats.title'), text: t('group.stats.help') }));
+  const stats = tip(h('span', { class: 'note stats' }), () => ({
+    title: t('group.stats.title'),
+    text: t('group.stats.help'),
+  }));
   const picker = h('span', { class: 'picker', role: 'group' });
   const which = h('span', { class: 'note' });
   const head = h('div', { class: 'head' }, prompt, target, h('span', { class: 'spring' }), stats, picker, which);
@@ -28,7 +34,19 @@ export function mountGroup(column) {
   const pager = h('span', { class: 'pager' });
   const section = h('section', { class: 'group' }, head, columns, h('div', { class: 'rows-box' }, rows, says, empty));
   column.append(section);
-  return { prompt, target, stats, picker, which, columns, rows, says, empty, pager, fixedHeight: () => head.offsetHeight + columns.offsetHeight };
+  return {
+    prompt,
+    target,
+    stats,
+    picker,
+    which,
+    columns,
+    rows,
+    says,
+    empty,
+    pager,
+    fixedHeight: () => head.offsetHeight + columns.offsetHeight,
+  };
 }
 
 /** @param {ReturnType<typeof mountGroup>} view  @param {{row: number, perPage: number, pages: number}} plan */
@@ -54,7 +72,9 @@ export function drawGroup(view, plan) {
   const scale = rewardScale(record);
   const derived = derive(record, updateIndex(updatesOf(record)));
   const longest = Math.max(1, ...record.completions.map((c) => c.length));
-  resize(view.rows, shown.length, makeRow).forEach((node, i) => drawRow(node, { record, index: from + i, scale, derived, longest }));
+  resize(view.rows, shown.length, makeRow).forEach((node, i) =>
+    drawRow(node, { record, index: from + i, scale, derived, longest }),
+  );
 }
 
 const pageOf = (plan) => Math.min(plan.pages - 1, Math.floor(selectedRow() / plan.perPage));
@@ -78,13 +98,23 @@ function drawHead(view, record) {
   const prompt = record ? lastLine(record.prompt) : '';
   setText(view.prompt, prompt);
   view.prompt.classList.toggle('long', prompt.length > 20);
-  view.target.replaceChildren(...(record?.target != null ? [`${t('group.target')} `, h('b', { text: record.target })] : []));
-  view.stats.replaceChildren(...(record ? [h('i', { class: 'mean-mark' }), t('group.stats', { mean: fixed(record.mean), std: fixed(record.std) })] : []));
+  view.target.replaceChildren(
+    ...(record?.target != null ? [`${t('group.target')} `, h('b', { text: record.target })] : []),
+  );
+  view.stats.replaceChildren(
+    ...(record
+      ? [h('i', { class: 'mean-mark' }), t('group.stats', { mean: fixed(record.mean), std: fixed(record.std) })]
+      : []),
+  );
 }
 
 // A chat prompt is long and its question comes last; the hover shows all of it.
 const lastLine = (text) => {
-  const lines = text.trim().split('\n').map((part) => part.trim()).filter(Boolean);
+  const lines = text
+    .trim()
+    .split('\n')
+    .map((part) => part.trim())
+    .filter(Boolean);
   return lines.length > 1 ? `… ${lines.at(-1)}` : (lines[0] ?? '');
 };
 
@@ -95,7 +125,9 @@ function drawPicker(view, row) {
   const gap = groups.length > 12 ? 1 : 3;
   setStyle(view.picker, '--gap', `${gap}px`);
   setStyle(view.picker, '--cell', `${Math.max(3, Math.min(12, Math.floor(170 / Math.max(1, groups.length)) - gap))}px`);
-  resize(view.picker, groups.length, (i) => tip(h('button', { type: 'button', on: { click: () => chooseGroup(i) } }), () => groupTip(i))).forEach((cell, i) => {
+  resize(view.picker, groups.length, (i) =>
+    tip(h('button', { type: 'button', on: { click: () => chooseGroup(i) } }), () => groupTip(i)),
+  ).forEach((cell, i) => {
     const fill = Math.max(0, Math.min(1, (groups[i].mean ?? 0) / top));
     setStyle(cell, '--fill', `${Math.round(fill * 100)}%`);
     setAttr(cell, 'aria-pressed', i === chosen);
@@ -108,7 +140,14 @@ function drawPicker(view, row) {
 function groupTip(i) {
   const g = viewedRow()?.groups[i];
   if (!g) return null;
-  return { title: t('group.n', { i: i + 1 }), text: g.dead ? t('group.dead.help') : '', rows: [[t('unit.mean'), fixed(g.mean)], [t('unit.std'), fixed(g.std)]] };
+  return {
+    title: t('group.n', { i: i + 1 }),
+    text: g.dead ? t('group.dead.help') : '',
+    rows: [
+      [t('unit.mean'), fixed(g.mean)],
+      [t('unit.std'), fixed(g.std)],
+    ],
+  };
 }
 
 /** Name of a reward function in the page's language, where we have one. @param {string} name  @returns {string} */
@@ -117,28 +156,66 @@ export const rewardName = (name) => (has(`reward.${name}`) ? t(`reward.${name}`)
 function drawColumns(view, record, plan) {
   paging = plan;
   const names = record?.reward_names ?? [];
-  const keys = names.map((name, i) => h('span', { class: 'key' }, h('i', { class: `part-${Math.min(i, 3)}` }), rewardName(name)));
+  const keys = names.map((name, i) =>
+    h('span', { class: 'key' }, h('i', { class: `part-${Math.min(i, 3)}` }), rewardName(name)),
+  );
   const key = [state.lang, state.measure, names.join(), plan.pages, plan.perPage, selectedRow()].join('|');
   if (view.columns.dataset.key === key) return;
   view.columns.dataset.key = key;
   const pager = plan.pages > 1 ? [pagerNode(plan, record)] : [];
-  view.columns.replaceChildren(h('span', { text: '#' }), head('result'), h('span', { class: 'keys' }, head('reward'), ...keys), head('advantage'), head('length'),
-    h('span', { class: 'strip-head' }, tip(h('span', { text: t('group.strip', { measure: t(`measure.${state.measure}.in`) }) }), () => ({ title: t(`measure.${state.measure}`), text: t(`measure.${state.measure}.help`) })), ...pager));
+  view.columns.replaceChildren(
+    h('span', { text: '#' }),
+    head('result'),
+    h('span', { class: 'keys' }, head('reward'), ...keys),
+    head('advantage'),
+    head('length'),
+    h(
+      'span',
+      { class: 'strip-head' },
+      tip(h('span', { text: t('group.strip', { measure: t(`measure.${state.measure}.in`) }) }), () => ({
+        title: t(`measure.${state.measure}`),
+        text: t(`measure.${state.measure}.help`),
+      })),
+      ...pager,
+    ),
+  );
 }
 
-const head = (name) => tip(h('span', { class: `col-${name}`, text: t(`group.${name}`) }), () => ({ title: t(`group.${name}`), text: t(`group.${name}.help`) }));
+const head = (name) =>
+  tip(h('span', { class: `col-${name}`, text: t(`group.${name}`) }), () => ({
+    title: t(`group.${name}`),
+    text: t(`group.${name}.help`),
+  }));
 
 function pagerNode(plan, record) {
   const page = pageOf(plan);
   const [from, to] = [page * plan.perPage + 1, Math.min((page + 1) * plan.perPage, record?.completions.length ?? 0)];
-  const button = (name, by) => h('button', { type: 'button', 'aria-label': t(`pager.${name}`), disabled: page + by < 0 || page + by >= plan.pages, on: { click: () => movePage(by) } }, icon(name));
-  return h('span', { class: 'pager' }, button('left', -1), t('pager.range', { from, to, n: record?.completions.length ?? 0 }), button('right', 1));
+  const button = (name, by) =>
+    h(
+      'button',
+      {
+        type: 'button',
+        'aria-label': t(`pager.${name}`),
+        disabled: page + by < 0 || page + by >= plan.pages,
+        on: { click: () => movePage(by) },
+      },
+      icon(name),
+    );
+  return h(
+    'span',
+    { class: 'pager' },
+    button('left', -1),
+    t('pager.range', { from, to, n: record?.completions.length ?? 0 }),
+    button('right', 1),
+  );
 }
 
 // Rewards may be negative: bars start at zero, wherever zero is.
 function rewardScale(record) {
   const weights = record.reward_weights ?? record.reward_names.map(() => 1);
-  const parts = record.completions.map((c) => record.reward_names.map((name, i) => (c.rewards[name] == null ? null : c.rewards[name] * weights[i])));
+  const parts = record.completions.map((c) =>
+    record.reward_names.map((name, i) => (c.rewards[name] == null ? null : c.rewards[name] * weights[i])),
+  );
   const side = (sign) => parts.map((p) => p.reduce((sum, v) => sum + Math.max(0, sign * (v ?? 0)), 0));
   const [low, high] = [-Math.max(0, ...side(-1)), Math.max(record.reward_max ?? 0, ...side(1))];
   return { parts, low, high: high > low ? high : low + 1 };
@@ -146,9 +223,16 @@ function rewardScale(record) {
 
 function makeRow() {
   const cell = (name, ...children) => h('span', { class: name }, ...children);
-  const node = h('div', { class: 'row', role: 'option' },
-    cell('id'), cell('answer'), cell('reward', cell('track'), cell('number')),
-    cell('advantage', cell('axis', h('i')), cell('number')), cell('length'), h('canvas', { class: 'strip' }));
+  const node = h(
+    'div',
+    { class: 'row', role: 'option' },
+    cell('id'),
+    cell('answer'),
+    cell('reward', cell('track'), cell('number')),
+    cell('advantage', cell('axis', h('i')), cell('number')),
+    cell('length'),
+    h('canvas', { class: 'strip' }),
+  );
   node.addEventListener('click', (e) => onRowClick(node, e));
   const [, answer, reward, advantage, length, strip] = node.children;
   tip(answer, () => node.data && answerTip(node.data));
@@ -187,8 +271,19 @@ function drawRow(node, data) {
   drawAdvantage(advantage, c.advantage, derived.range.advantage);
   setText(length, String(c.length));
   const pin = selected ? pinnedToken() : null;
-  drawStrip(strip, { arrays: derived.tokens[index], advantage: c.advantage, range: derived.range[state.measure], longest, pin, measure: state.measure });
-  setAttr(node, 'aria-label', t('group.row', { i: index + 1, reward: fixed(c.reward), advantage: signed(c.advantage), n: c.length }));
+  drawStrip(strip, {
+    arrays: derived.tokens[index],
+    advantage: c.advantage,
+    range: derived.range[state.measure],
+    longest,
+    pin,
+    measure: state.measure,
+  });
+  setAttr(
+    node,
+    'aria-label',
+    t('group.row', { i: index + 1, reward: fixed(c.reward), advantage: signed(c.advantage), n: c.length }),
+  );
 }
 
 function drawAnswer(node, c) {
@@ -198,7 +293,11 @@ function drawAnswer(node, c) {
   const mark = c.correct == null ? null : icon(c.correct ? 'yes' : 'no');
   if (c.truncated && c.answer == null) return node.replaceChildren(h('span', { class: 'muted', text: t('group.cut') }));
   const text = c.answer ?? (c.length ? '–' : t('group.empty'));
-  node.replaceChildren(...[h('span', { class: c.answer == null ? 'muted' : 'mono', text }), mark, c.truncated ? icon('cut') : null].filter(Boolean));
+  node.replaceChildren(
+    ...[h('span', { class: c.answer == null ? 'muted' : 'mono', text }), mark, c.truncated ? icon('cut') : null].filter(
+      Boolean,
+    ),
+  );
 }
 
 function drawReward(node, { record, parts, scale, total }) {
@@ -234,8 +333,14 @@ function drawAdvantage(node, advantage, range) {
 
 function answerTip({ record, index }) {
   const c = record.completions[index];
-  const reasons = record.reward_names.filter((name) => c.reasons?.[name]).map((name) => [rewardName(name), c.reasons[name]]);
-  const title = c.truncated ? t('group.cut.help') : c.correct == null ? t('group.result') : t(c.correct ? 'group.right' : 'group.wrong');
+  const reasons = record.reward_names
+    .filter((name) => c.reasons?.[name])
+    .map((name) => [rewardName(name), c.reasons[name]]);
+  const title = c.truncated
+    ? t('group.cut.help')
+    : c.correct == null
+      ? t('group.result')
+      : t(c.correct ? 'group.right' : 'group.wrong');
   return { title, text: c.answer ?? '', rows: reasons };
 }
 
@@ -243,26 +348,50 @@ function rewardTip({ record, index, scale }) {
   const c = record.completions[index];
   const rows = record.reward_names.map((name, i) => {
     const weight = record.reward_weights?.[i] ?? 1;
-    const value = c.rewards[name] == null ? t('none.reward') : weight === 1 ? fixed(c.rewards[name]) : `${fixed(c.rewards[name])} × ${compact(weight)} = ${fixed(scale.parts[index][i])}`;
+    const value =
+      c.rewards[name] == null
+        ? t('none.reward')
+        : weight === 1
+          ? fixed(c.rewards[name])
+          : `${fixed(c.rewards[name])} × ${compact(weight)} = ${fixed(scale.parts[index][i])}`;
     return [rewardName(name), value];
   });
-  return { title: `${t('group.reward')} ${fixed(c.reward)}`, rows: [...rows, [t('group.mean_line'), fixed(record.mean)]] };
+  return {
+    title: `${t('group.reward')} ${fixed(c.reward)}`,
+    rows: [...rows, [t('group.mean_line'), fixed(record.mean)]],
+  };
 }
 
 function advantageTip({ record, index }) {
   const c = record.completions[index];
   const way = !c.advantage ? 'none' : c.advantage > 0 ? 'up' : 'down';
-  const formula = c.advantage == null ? null : record.knobs.scale_rewards === 'none' ? `A = ${fixed(c.reward)} − ${fixed(record.mean)}` : record.knobs.scale_rewards === 'batch' ? `A = (${fixed(c.reward)} − ${fixed(record.mean)}) / std(batch)` : `A = (${fixed(c.reward)} − ${fixed(record.mean)}) / ${fixed(record.std)}`;
+  const formula =
+    c.advantage == null
+      ? null
+      : record.knobs.scale_rewards === 'none'
+        ? `A = ${fixed(c.reward)} − ${fixed(record.mean)}`
+        : record.knobs.scale_rewards === 'batch'
+          ? `A = (${fixed(c.reward)} − ${fixed(record.mean)}) / std(batch)`
+          : `A = (${fixed(c.reward)} − ${fixed(record.mean)}) / ${fixed(record.std)}`;
   return { title: `${t('group.advantage')} ${signed(c.advantage)}`, text: t(`group.way.${way}`), formula };
 }
 
 function lengthTip({ record, index }) {
   const c = record.completions[index];
-  return { title: t('group.tokens', { n: c.length }), text: c.truncated ? t('group.cut.help') : '', rows: [[t('group.weight'), compact(c.weight)], [t('group.weight_total'), compact(c.weight * c.length)]] };
+  return {
+    title: t('group.tokens', { n: c.length }),
+    text: c.truncated ? t('group.cut.help') : '',
+    rows: [
+      [t('group.weight'), compact(c.weight)],
+      [t('group.weight_total'), compact(c.weight * c.length)],
+    ],
+  };
 }
 
 function stripTip({ record, index, derived, longest }, strip, event) {
   const token = tokenAt(strip, event, longest);
   const c = record.completions[index];
-  return token >= 0 && token < c.length ? tokenTip(c, derived.tokens[index], token, updateIndex(updatesOf(record))) : null;
+  return token >= 0 && token < c.length
+    ? tokenTip(c, derived.tokens[index], token, updateIndex(updatesOf(record)))
+    : null;
 }

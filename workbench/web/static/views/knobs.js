@@ -10,7 +10,12 @@ import { openKnobs } from './popover.js';
 
 // One chip may hold several knobs; the last chip holds what is turned rarely.
 const CHIPS = [
-  ['beta'], ['epsilon', 'epsilon_high'], ['num_generations'], ['num_iterations'], ['learning_rate'], ['temperature'],
+  ['beta'],
+  ['epsilon', 'epsilon_high'],
+  ['num_generations'],
+  ['num_iterations'],
+  ['learning_rate'],
+  ['temperature'],
   ['loss_type', 'scale_rewards', 'importance_sampling_level', 'kl_estimator', 'delta', 'max_completion_length'],
 ];
 const JUST = 1200;
@@ -31,12 +36,19 @@ export function knobText(name, value) {
 }
 
 /** "β 0.04 → 0.10". @param {{knob: string, old: *, new: *}} event  @returns {string} */
-export const knobLine = (event) => `${symbol(event.knob)} ${knobText(event.knob, event.old)} → ${knobText(event.knob, event.new)}`;
+export const knobLine = (event) =>
+  `${symbol(event.knob)} ${knobText(event.knob, event.old)} → ${knobText(event.knob, event.new)}`;
 
 /** @param {HTMLElement} root */
 export function mountKnobs(root) {
   const chips = CHIPS.map((names) => {
-    const chip = h('button', { class: 'knob', type: 'button', 'aria-haspopup': 'dialog', 'data-knob': names[0], on: { click: () => openKnobs(chip, present(names)) } });
+    const chip = h('button', {
+      class: 'knob',
+      type: 'button',
+      'aria-haspopup': 'dialog',
+      'data-knob': names[0],
+      on: { click: () => openKnobs(chip, present(names)) },
+    });
     tip(chip, () => chipTip(present(names)));
     return chip;
   });
@@ -67,9 +79,15 @@ function noteApplied(draw) {
 }
 
 function chipTip(names) {
-  if (names.length > 2) return { title: t('knob.more'), rows: names.map((n) => [pick(knobSpec(n).label), knobText(n, state.knobs[n])]) };
+  if (names.length > 2)
+    return { title: t('knob.more'), rows: names.map((n) => [pick(knobSpec(n).label), knobText(n, state.knobs[n])]) };
   const spec = knobSpec(names[0]);
-  const waiting = names.filter((n) => n in state.pending).map((n) => [t('knob.at_step', { n: state.pending[n].step }), `${knobText(n, state.pending[n].old)} → ${knobText(n, state.pending[n].new)}`]);
+  const waiting = names
+    .filter((n) => n in state.pending)
+    .map((n) => [
+      t('knob.at_step', { n: state.pending[n].step }),
+      `${knobText(n, state.pending[n].old)} → ${knobText(n, state.pending[n].new)}`,
+    ]);
   return spec ? { title: `${spec.symbol} ${pick(spec.label)}`, text: pick(spec.help), rows: waiting } : null;
 }
 
@@ -90,8 +108,13 @@ function pendingParts(names, pending) {
   const [name] = pending;
   const change = state.pending[name];
   const more = pending.length > 1 ? ` +${pending.length - 1}` : '';
-  return [sym(symbol(name)), h('span', { class: 'old', text: knobText(name, change.old) }), icon('arrow'), value(knobText(name, change.new) + more),
-    h('span', { class: 'when', text: t('knob.at_step', { n: change.step }) })];
+  return [
+    sym(symbol(name)),
+    h('span', { class: 'old', text: knobText(name, change.old) }),
+    icon('arrow'),
+    value(knobText(name, change.new) + more),
+    h('span', { class: 'when', text: t('knob.at_step', { n: change.step }) }),
+  ];
 }
 
 function appliedParts(names) {
@@ -108,5 +131,11 @@ function chipValue(names) {
     return [sym('ε'), value(both ? `${of('epsilon')} / ${of('epsilon_high')}` : of('epsilon'))];
   }
   if (names.length === 1) return [sym(symbol(names[0])), value(of(names[0]))];
-  return [['A', 'scale_rewards'], ['Σ', 'loss_type']].filter(([, n]) => names.includes(n)).flatMap(([s, n]) => [sym(s), value(of(n))]).concat(h('span', { class: 'dots', text: '⋯' }));
+  return [
+    ['A', 'scale_rewards'],
+    ['Σ', 'loss_type'],
+  ]
+    .filter(([, n]) => names.includes(n))
+    .flatMap(([s, n]) => [sym(s), value(of(n))])
+    .concat(h('span', { class: 'dots', text: '⋯' }));
 }

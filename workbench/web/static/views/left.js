@@ -33,7 +33,26 @@ export function mountLeft(root) {
     drawGroup(group, plan);
     drawTokens(tokens, plan, width);
   };
-  watch(['record', 'recordError', 'row', 'k', 'measure', 'pin', 'lang', 'theme', 'tokenLine', 'rows', 'step', 'group', 'view', 'spec', 'status'], draw);
+  watch(
+    [
+      'record',
+      'recordError',
+      'row',
+      'k',
+      'measure',
+      'pin',
+      'lang',
+      'theme',
+      'tokenLine',
+      'rows',
+      'step',
+      'group',
+      'view',
+      'spec',
+      'status',
+    ],
+    draw,
+  );
   new ResizeObserver(draw).observe(column);
   document.fonts.addEventListener?.('loadingdone', draw);
 }

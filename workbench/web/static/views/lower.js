@@ -29,38 +29,106 @@ function content() {
 // Before the first step: what is about to happen.
 function startCard() {
   const g = state.knobs.num_generations ?? 'G';
-  return h('div', { class: 'why wide' }, h('div', { class: 'head' }, h('h2', { class: 'h2', text: t('why.start') })), h('p', { class: 'para', text: t('why.start.text', { g }) }));
+  return h(
+    'div',
+    { class: 'why wide' },
+    h('div', { class: 'head' }, h('h2', { class: 'h2', text: t('why.start') })),
+    h('p', { class: 'para', text: t('why.start.text', { g }) }),
+  );
 }
 
 function budget() {
   const shares = state.record.budget?.[updateIndex(updatesOf(state.record))] ?? {};
   const total = PARTS.reduce((sum, part) => sum + (shares[part] ?? 0), 0);
   const of = (part) => (total > 0 ? (shares[part] ?? 0) / total : 0);
-  const bars = PARTS.filter((part) => of(part) > 0).map((part) => h('i', { class: `budget-${part}`, style: { 'flex-grow': of(part) } }));
-  const items = PARTS.map((part) => tip(h('span', { class: 'budget-item' }, h('b', { text: total > 0 ? share(of(part)) : '–' }), h('span', {}, h('i', { class: `dot budget-${part}` }), t(`budget.${part}`))),
-    () => ({ title: t(`budget.${part}`), text: t(`budget.${part}.help`), rows: [[t('budget.sum'), fixed(shares[part], 4)]] })));
-  return h('div', { class: 'budget' },
-    h('div', { class: 'head' }, h('h2', { class: 'h2', text: t('budget.title') }), h('span', { class: 'note quiet-note', text: total > 0 ? t('budget.note') : t('budget.none') })),
-    h('div', { class: 'budget-bar', role: 'img', 'aria-label': PARTS.map((p) => `${t(`budget.${p}`)} ${share(of(p))}`).join(', ') }, ...bars),
-    h('div', { class: 'budget-items' }, ...items));
+  const bars = PARTS.filter((part) => of(part) > 0).map((part) =>
+    h('i', { class: `budget-${part}`, style: { 'flex-grow': of(part) } }),
+  );
+  const items = PARTS.map((part) =>
+    tip(
+      h(
+        'span',
+        { class: 'budget-item' },
+        h('b', { text: total > 0 ? share(of(part)) : '–' }),
+        h('span', {}, h('i', { class: `dot budget-${part}` }), t(`budget.${part}`)),
+      ),
+      () => ({
+        title: t(`budget.${part}`),
+        text: t(`budget.${part}.help`),
+        rows: [[t('budget.sum'), fixed(shares[part], 4)]],
+      }),
+    ),
+  );
+  return h(
+    'div',
+    { class: 'budget' },
+    h(
+      'div',
+      { class: 'head' },
+      h('h2', { class: 'h2', text: t('budget.title') }),
+      h('span', { class: 'note quiet-note', text: total > 0 ? t('budget.note') : t('budget.none') }),
+    ),
+    h(
+      'div',
+      {
+        class: 'budget-bar',
+        role: 'img',
+        'aria-label': PARTS.map((p) => `${t(`budget.${p}`)} ${share(of(p))}`).join(', '),
+      },
+      ...bars,
+    ),
+    h('div', { class: 'budget-items' }, ...items),
+  );
 }
 
 function failure() {
   const { error } = state;
-  return h('div', { class: 'failure', role: 'alert' },
-    h('div', { class: 'head' }, h('h2', { class: 'h2', text: t('failed.title', { n: state.phase?.step ?? state.rows.length + 1 }) })),
+  return h(
+    'div',
+    { class: 'failure', role: 'alert' },
+    h(
+      'div',
+      { class: 'head' },
+      h('h2', { class: 'h2', text: t('failed.title', { n: state.phase?.step ?? state.rows.length + 1 }) }),
+    ),
     h('p', { class: 'para strong', text: error?.message ?? t('failed.unknown') }),
-    error?.detail ? tip(h('pre', { class: 'trace', tabindex: 0, text: lastLines(error.detail, 4) }), () => ({ title: error.message, text: error.detail.slice(-900) })) : null);
+    error?.detail
+      ? tip(h('pre', { class: 'trace', tabindex: 0, text: lastLines(error.detail, 4) }), () => ({
+          title: error.message,
+          text: error.detail.slice(-900),
+        }))
+      : null,
+  );
 }
 
 // The cause is at the end of a traceback; all of it is one hover away.
-const lastLines = (text, n) => text.trim().split('\n').slice(-n).map((part) => part.trim()).join('\n');
+const lastLines = (text, n) =>
+  text
+    .trim()
+    .split('\n')
+    .slice(-n)
+    .map((part) => part.trim())
+    .join('\n');
 
 function whatNow() {
   const detail = state.error?.detail;
-  const copy = detail && h('button', { class: 'quiet bordered', type: 'button', text: t('failed.copy'), on: { click: () => navigator.clipboard?.writeText(detail) } });
-  return h('div', { class: 'why' },
+  const copy =
+    detail &&
+    h('button', {
+      class: 'quiet bordered',
+      type: 'button',
+      text: t('failed.copy'),
+      on: { click: () => navigator.clipboard?.writeText(detail) },
+    });
+  return h(
+    'div',
+    { class: 'why' },
     h('div', { class: 'head' }, h('h2', { class: 'h2', text: t('failed.next') })),
-    h('p', { class: 'para', text: known(state.rows.length) && state.rows.length ? t('failed.kept', { n: state.rows.length }) : t('failed.setup') }),
-    h('div', { class: 'buttons' }, copy));
+    h('p', {
+      class: 'para',
+      text:
+        known(state.rows.length) && state.rows.length ? t('failed.kept', { n: state.rows.length }) : t('failed.setup'),
+    }),
+    h('div', { class: 'buttons' }, copy),
+  );
 }

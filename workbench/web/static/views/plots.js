@@ -57,7 +57,10 @@ async function draw(view) {
 // Plotly is 1.5 MB: it is fetched once, when somebody looks at this tab.
 function loadPlotly() {
   library ??= new Promise((resolve, reject) => {
-    const script = h('script', { src: '/wb/plotly.js', on: { load: () => resolve(window.Plotly), error: () => reject(new Error('plotly.js')) } });
+    const script = h('script', {
+      src: '/wb/plotly.js',
+      on: { load: () => resolve(window.Plotly), error: () => reject(new Error('plotly.js')) },
+    });
     document.head.append(script);
   });
   return library;

@@ -33,7 +33,11 @@ export function openKnobs(anchor, names) {
   if (again) return;
   hideTip();
   const wide = names.length > 2;
-  const box = h('div', { class: `popover${wide ? ' many' : ''}`, role: 'dialog', 'aria-label': anchor.getAttribute('aria-label') });
+  const box = h('div', {
+    class: `popover${wide ? ' many' : ''}`,
+    role: 'dialog',
+    'aria-label': anchor.getAttribute('aria-label'),
+  });
   const fields = names.map((name) => field(name, wide));
   box.append(...fields.map((f) => f.node));
   if (recorded()) box.append(h('p', { class: 'note', text: t('knob.recorded') }));
@@ -48,7 +52,10 @@ export function openKnobs(anchor, names) {
 
 /** Listen once: a click elsewhere closes, news refreshes. */
 export function startPopovers() {
-  document.addEventListener('pointerdown', (e) => open && !open.box.contains(e.target) && !open.anchor.contains(e.target) && closePopover());
+  document.addEventListener(
+    'pointerdown',
+    (e) => open && !open.box.contains(e.target) && !open.anchor.contains(e.target) && closePopover(),
+  );
   window.addEventListener('resize', () => closePopover());
   watch(['knobs', 'pending', 'lang', 'rows'], refresh);
   watch(['source', 'run'], () => closePopover());
@@ -73,10 +80,25 @@ function field(name, brief) {
     refresh();
   };
   const control = (spec.kind === 'choice' ? choice : range)(spec, apply);
-  const node = h('div', { class: 'field' },
-    h('div', { class: 'field-head' }, h('b', {}, h('span', { class: 'symbol', text: spec.symbol }), ` ${pick(spec.label)}`), control.beside),
-    control.node, brief ? null : h('p', { class: 'help', text: pick(spec.help) }), says);
-  if (brief) tip(node.querySelector('b'), () => ({ title: pick(spec.label), text: pick(spec.help), rows: [['', t(`knob.effect.${spec.takes_effect}`)]] }));
+  const node = h(
+    'div',
+    { class: 'field' },
+    h(
+      'div',
+      { class: 'field-head' },
+      h('b', {}, h('span', { class: 'symbol', text: spec.symbol }), ` ${pick(spec.label)}`),
+      control.beside,
+    ),
+    control.node,
+    brief ? null : h('p', { class: 'help', text: pick(spec.help) }),
+    says,
+  );
+  if (brief)
+    tip(node.querySelector('b'), () => ({
+      title: pick(spec.label),
+      text: pick(spec.help),
+      rows: [['', t(`knob.effect.${spec.takes_effect}`)]],
+    }));
   return {
     node,
     refresh() {
@@ -89,15 +111,25 @@ function field(name, brief) {
 
 function status(name, spec, brief) {
   const waiting = state.pending[name];
-  if (waiting) return t('knob.waiting', { old: knobText(name, waiting.old), new: knobText(name, waiting.new), n: waiting.step });
+  if (waiting)
+    return t('knob.waiting', { old: knobText(name, waiting.old), new: knobText(name, waiting.new), n: waiting.step });
   const last = state.events.findLast((e) => e.knob === name);
   const when = brief && spec.takes_effect === 'update' ? '' : t(`knob.effect.${spec.takes_effect}`);
-  return last ? `${t('knob.since', { old: knobText(name, last.old), new: knobText(name, last.new), n: last.step })} ${when}` : when;
+  return last
+    ? `${t('knob.since', { old: knobText(name, last.old), new: knobText(name, last.new), n: last.step })} ${when}`
+    : when;
 }
 
 function choice(spec, apply) {
   const buttons = spec.choices.map((value) =>
-    h('button', { type: 'button', role: 'radio', text: has(`name.${spec.name}.${value}`) ? t(`name.${spec.name}.${value}`) : knobText(spec.name, value), disabled: recorded(), on: { click: () => apply(value) } }));
+    h('button', {
+      type: 'button',
+      role: 'radio',
+      text: has(`name.${spec.name}.${value}`) ? t(`name.${spec.name}.${value}`) : knobText(spec.name, value),
+      disabled: recorded(),
+      on: { click: () => apply(value) },
+    }),
+  );
   return {
     node: h('div', { class: 'segments', role: 'radiogroup' }, ...buttons),
     beside: null,
@@ -108,10 +140,16 @@ function choice(spec, apply) {
 function range(spec, apply) {
   const off = recorded();
   const slider = h('input', { type: 'range', min: 0, max: FINE, disabled: off, 'aria-label': pick(spec.label) });
-  const number = h('input', { type: 'text', inputmode: 'decimal', class: 'number', disabled: off, 'aria-label': pick(spec.label) });
+  const number = h('input', {
+    type: 'text',
+    inputmode: 'decimal',
+    class: 'number',
+    disabled: off,
+    'aria-label': pick(spec.label),
+  });
   const whole = (v) => (spec.kind === 'int' ? Math.round(v) : v);
   const read = () => whole(fromSlider(spec.slider, slider.value / FINE));
-  const fill = () => slider.style.setProperty('--p', `${slider.value / FINE * 100}%`);
+  const fill = () => slider.style.setProperty('--p', `${(slider.value / FINE) * 100}%`);
   slider.addEventListener('input', () => {
     number.value = plain(spec.name, read());
     fill();
@@ -147,7 +185,10 @@ function range(spec, apply) {
 function emptyBox(spec, apply, read) {
   const box = h('input', { type: 'checkbox', disabled: recorded() });
   box.addEventListener('change', () => apply(box.checked ? null : read()));
-  return { node: h('label', { class: 'empty' }, box, t(`none.${spec.name}`)), refresh: (value) => (box.checked = value == null) };
+  return {
+    node: h('label', { class: 'empty' }, box, t(`none.${spec.name}`)),
+    refresh: (value) => (box.checked = value == null),
+  };
 }
 
 const plain = (name, value) => (name === 'learning_rate' ? String(value) : knobValue(name, value));

@@ -9,7 +9,17 @@ import { metricTip } from '../tips.js';
 import { tip } from '../tooltip.js';
 
 const STAGES = ['sample', 'reward', 'advantage', 'logp', 'ratio', 'clip', 'kl', 'loss', 'update'];
-const METRIC = { sample: 'num_tokens', reward: 'reward', advantage: 'frac_reward_zero_std', logp: 'logp_mean', ratio: 'ratio', clip: 'clip_ratio/region_mean', kl: 'kl', loss: 'loss', update: 'grad_norm' };
+const METRIC = {
+  sample: 'num_tokens',
+  reward: 'reward',
+  advantage: 'frac_reward_zero_std',
+  logp: 'logp_mean',
+  ratio: 'ratio',
+  clip: 'clip_ratio/region_mean',
+  kl: 'kl',
+  loss: 'loss',
+  update: 'grad_norm',
+};
 const LOOP = 3;
 // Which cells a phase of the engine lights: the inner loop is one phase for us.
 const LIT = { load: 0, sample: 0, reward: 1, advantage: 2, score: 3, update: 8, record: 9 };
@@ -18,8 +28,17 @@ const LIT = { load: 0, sample: 0, reward: 1, advantage: 2, score: 3, update: 8, 
 export function mountRibbon(root) {
   const ribbon = h('div', { class: 'ribbon', role: 'list' });
   root.append(ribbon);
-  const cells = resize(ribbon, STAGES.length, (i) => tip(h('div', { class: 'stage', role: 'listitem' },
-    h('div', { class: 'stage-name' }), h('div', { class: 'stage-value' }, h('span'), h('small'))), () => cellTip(STAGES[i])));
+  const cells = resize(ribbon, STAGES.length, (i) =>
+    tip(
+      h(
+        'div',
+        { class: 'stage', role: 'listitem' },
+        h('div', { class: 'stage-name' }),
+        h('div', { class: 'stage-value' }, h('span'), h('small')),
+      ),
+      () => cellTip(STAGES[i]),
+    ),
+  );
   const k = h('span');
   ribbon.append(h('span', { class: 'loop' }, icon('loop'), k));
 
@@ -56,21 +75,32 @@ function stageName(stage) {
 }
 
 function cellValue(stage, row) {
-  const sampling = state.phase?.stage === 'sample' && following() && state.source === 'live' && state.status === 'running';
-  if (stage === 'sample' && sampling && state.phase.total) return [`${state.phase.done} / ${state.phase.total}`, t('unit.tokens')];
+  const sampling =
+    state.phase?.stage === 'sample' && following() && state.source === 'live' && state.status === 'running';
+  if (stage === 'sample' && sampling && state.phase.total)
+    return [`${state.phase.done} / ${state.phase.total}`, t('unit.tokens')];
   if (!row) return ['–', ''];
   const u = row.updates[inner(row)] ?? {};
   const groups = row.groups ?? [];
   switch (stage) {
-    case 'sample': return [count(row.tokens), t('unit.tokens')];
-    case 'reward': return [fixed(metric(row, 'reward')), t('unit.mean')];
-    case 'advantage': return [`${groups.filter((g) => g.dead).length} / ${groups.length}`, t('unit.dead')];
-    case 'logp': return [fixed(u.logp_mean), t('unit.mean')];
-    case 'ratio': return [ratioRange(u), t('unit.range')];
-    case 'clip': return [percent(u.clip_region), t('unit.zero')];
-    case 'kl': return [fixed(u.kl ?? null, 3), known(u.kl) ? t('unit.k3') : t('unit.not_scored')];
-    case 'loss': return [fixed(u.loss ?? null, 3), ''];
-    default: return [known(u.grad_norm) ? compact(u.grad_norm) : fixed(u.grad_norm), t('unit.norm')];
+    case 'sample':
+      return [count(row.tokens), t('unit.tokens')];
+    case 'reward':
+      return [fixed(metric(row, 'reward')), t('unit.mean')];
+    case 'advantage':
+      return [`${groups.filter((g) => g.dead).length} / ${groups.length}`, t('unit.dead')];
+    case 'logp':
+      return [fixed(u.logp_mean), t('unit.mean')];
+    case 'ratio':
+      return [ratioRange(u), t('unit.range')];
+    case 'clip':
+      return [percent(u.clip_region), t('unit.zero')];
+    case 'kl':
+      return [fixed(u.kl ?? null, 3), known(u.kl) ? t('unit.k3') : t('unit.not_scored')];
+    case 'loss':
+      return [fixed(u.loss ?? null, 3), ''];
+    default:
+      return [known(u.grad_norm) ? compact(u.grad_norm) : fixed(u.grad_norm), t('unit.norm')];
   }
 }
 

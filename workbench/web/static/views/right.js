@@ -16,21 +16,44 @@ export function mountRight(root) {
   const counts = h('span', { class: 'note counts' });
   const word = h('span');
   const picks = h('span', { class: 'picks', role: 'radiogroup' });
-  const inner = tip(h('span', { class: 'inner' }, word, picks), () => ({ title: t('clip.inner'), text: t('clip.inner.help') }));
+  const inner = tip(h('span', { class: 'inner' }, word, picks), () => ({
+    title: t('clip.inner'),
+    text: t('clip.inner.help'),
+  }));
   const plot = h('div', { class: 'plot clip' });
   const reward = h('h2', { class: 'h2' });
   const note = h('span', { class: 'note quiet-note' });
   const curves = h('div', { class: 'plot curves' });
   const sparks = h('div', { class: 'sparks' });
-  root.append(h('div', { class: 'column right' },
-    h('div', { class: 'head' }, tip(title, () => ({ title: t('clip.title'), text: t('clip.help'), formula: 'min(r·A, clip(r, 1−ε, 1+ε)·A)' })), counts, h('span', { class: 'spring' }), inner), plot,
-    h('div', { class: 'head rule' }, reward, note), curves, sparks));
+  root.append(
+    h(
+      'div',
+      { class: 'column right' },
+      h(
+        'div',
+        { class: 'head' },
+        tip(title, () => ({ title: t('clip.title'), text: t('clip.help'), formula: 'min(r·A, clip(r, 1−ε, 1+ε)·A)' })),
+        counts,
+        h('span', { class: 'spring' }),
+        inner,
+      ),
+      plot,
+      h('div', { class: 'head rule' }, reward, note),
+      curves,
+      sparks,
+    ),
+  );
   mountClipPlot(plot);
   mountCurves(curves);
   mountSparks(sparks);
 
   watch(['record', 'k', 'lang'], () => {
-    title.replaceChildren(t('clip.title'), has('clip.title.term') && t('clip.title.term') ? h('span', { class: 'term', text: ` ${t('clip.title.term')}` }) : '');
+    title.replaceChildren(
+      t('clip.title'),
+      has('clip.title.term') && t('clip.title.term')
+        ? h('span', { class: 'term', text: ` ${t('clip.title.term')}` })
+        : '',
+    );
     setText(word, t('clip.inner'));
     const { record } = state;
     inner.hidden = !record;
@@ -55,7 +78,11 @@ function drawPicks(picks, mu) {
   const chosen = updateIndex(mu);
   const make = (i) => h('button', { type: 'button', role: 'radio', text: i + 1, on: { click: () => chooseUpdate(i) } });
   if (mu <= 8) return resize(picks, mu, make).forEach((b, i) => setAttr(b, 'aria-checked', i === chosen));
-  const select = h('select', { 'aria-label': t('clip.inner'), on: { change: (e) => chooseUpdate(Number(e.target.value)) } }, ...Array.from({ length: mu }, (_, i) => h('option', { value: i, text: i + 1 })));
+  const select = h(
+    'select',
+    { 'aria-label': t('clip.inner'), on: { change: (e) => chooseUpdate(Number(e.target.value)) } },
+    ...Array.from({ length: mu }, (_, i) => h('option', { value: i, text: i + 1 })),
+  );
   select.value = chosen;
   return picks.replaceChildren(select);
 }

@@ -25,8 +25,13 @@ const BUTTONS = {
 
 // The first is the filled one; there is one on a screen.
 const OFFERED = {
-  tape: ['train', 'play'], idle: ['train', 'tape'], loading: ['pause', 'stop'], running: ['pause', 'step', 'stop', 'restart'],
-  paused: ['resume', 'step', 'stop', 'restart'], stopped: ['again', 'tape'], failed: ['again', 'tape'],
+  tape: ['train', 'play'],
+  idle: ['train', 'tape'],
+  loading: ['pause', 'stop'],
+  running: ['pause', 'step', 'stop', 'restart'],
+  paused: ['resume', 'step', 'stop', 'restart'],
+  stopped: ['again', 'tape'],
+  failed: ['again', 'tape'],
 };
 
 /** The buttons that make sense now, the filled one first. @returns {string[]} */
@@ -78,7 +83,12 @@ export function mountRunRow(root) {
 function runButton(name, main) {
   const { icon: drawing, act, bare } = BUTTONS[name];
   const title = t(`run.${name}`);
-  const button = h('button', { class: main ? 'filled' : 'quiet', type: 'button', 'data-do': name, 'aria-label': title, on: { click: act } }, icon(drawing), bare ? null : title);
+  const button = h(
+    'button',
+    { class: main ? 'filled' : 'quiet', type: 'button', 'data-do': name, 'aria-label': title, on: { click: act } },
+    icon(drawing),
+    bare ? null : title,
+  );
   return tip(button, () => ({ title, text: t(`run.${name}.help`) }));
 }
 
@@ -90,6 +100,8 @@ function phaseText() {
   const { phase } = state;
   // What the badge says already is not said twice.
   if (state.status !== 'running' && state.status !== 'loading') return '';
-  const doing = phase ? t(`phase.${phase.stage}`, { done: phase.done, total: phase.total }) : t(`phase.${state.status}`);
+  const doing = phase
+    ? t(`phase.${phase.stage}`, { done: phase.done, total: phase.total })
+    : t(`phase.${state.status}`);
   return state.eta == null ? doing : `${doing} · ${t('phase.left', { time: duration(state.eta) })}`;
 }

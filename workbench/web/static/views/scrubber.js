@@ -45,7 +45,11 @@ function hint(svg, e) {
   const step = Math.round(linear(PAD, box.width - PAD, firstStep(), lastStep())(e.clientX - box.left));
   if (step < firstStep() || step > lastStep()) return null;
   const near = marks().filter((m) => Math.abs(m.step - step) * ((box.width - 16) / lastStep()) < 6);
-  return { title: t('run.step_n', { n: step }), rows: near.flatMap((m) => m.events.map((e2) => [`${m.number}`, knobLine(e2)])), text: step > newestStep() ? t('run.ahead') : '' };
+  return {
+    title: t('run.step_n', { n: step }),
+    rows: near.flatMap((m) => m.events.map((e2) => [`${m.number}`, knobLine(e2)])),
+    text: step > newestStep() ? t('run.ahead') : '',
+  };
 }
 
 function drawRail(svg) {
@@ -63,11 +67,24 @@ function drawRail(svg) {
     const at = x(mark.step);
     parts.push(line(at, Y - 8, at, Y, { stroke: 'var(--ink)' }));
     if (at - last < 13) continue;
-    parts.push(label(at, 7, mark.number, { 'text-anchor': 'middle', 'font-size': 10, 'font-weight': 650, fill: 'var(--ink)' }));
+    parts.push(
+      label(at, 7, mark.number, { 'text-anchor': 'middle', 'font-size': 10, 'font-weight': 650, fill: 'var(--ink)' }),
+    );
     last = at;
   }
-  if (state.source === 'live' && newest !== seen) parts.push(s('circle', { cx: x(newest), cy: Y, r: 3.5, fill: 'var(--ink)' }));
-  parts.push(s('circle', { cx: x(seen), cy: Y, r: 7, fill: 'var(--sheet)', stroke: 'var(--ink)', 'stroke-width': 2, class: 'thumb' }));
+  if (state.source === 'live' && newest !== seen)
+    parts.push(s('circle', { cx: x(newest), cy: Y, r: 3.5, fill: 'var(--ink)' }));
+  parts.push(
+    s('circle', {
+      cx: x(seen),
+      cy: Y,
+      r: 7,
+      fill: 'var(--sheet)',
+      stroke: 'var(--ink)',
+      'stroke-width': 2,
+      class: 'thumb',
+    }),
+  );
   svg.replaceChildren(...parts);
   setAttr(svg, 'aria-label', t('run.where'));
   setAttr(svg, 'aria-valuemin', firstStep());

@@ -13,7 +13,12 @@ const PAD = 2;
 // Two clip fractions share a panel: the low side takes from pushing down, the high side from pushing up.
 const SPARKS = [
   { key: 'dead', names: ['frac_reward_zero_std'], tones: ['var(--ink2)'], text: ([v]) => share(v), top: 1 },
-  { key: 'clip', names: ['clip_ratio/low_mean', 'clip_ratio/high_mean'], tones: ['var(--dn)', 'var(--up)'], text: ([a, b]) => `${known(a) ? fixed(100 * a, 1) : '–'} / ${percent(b)}` },
+  {
+    key: 'clip',
+    names: ['clip_ratio/low_mean', 'clip_ratio/high_mean'],
+    tones: ['var(--dn)', 'var(--up)'],
+    text: ([a, b]) => `${known(a) ? fixed(100 * a, 1) : '–'} / ${percent(b)}`,
+  },
   { key: 'entropy', names: ['entropy'], tones: ['var(--entropy)'], text: ([v]) => fixed(v, 3) },
   { key: 'length', names: ['completions/mean_length'], tones: ['var(--ink2)'], text: ([v]) => fixed(v, 1) },
   { key: 'norm', names: ['grad_norm'], tones: ['var(--ink2)'], text: ([v]) => compact(v) },
@@ -28,8 +33,17 @@ export function mountSparks(root) {
     const plot = h('div', { class: 'spark-plot' }, svg, hair);
     return { svg, plot, hair, name: h('span', { class: 'spark-name' }), value: h('b', {}), axes: null };
   });
-  root.append(...cells.map((c) => h('div', { class: 'spark' }, h('div', { class: 'spark-head' }, c.name, c.value), c.plot)));
-  cells.forEach((cell, i) => stepHover(cell.plot, cell.hair, () => cell.axes, (step) => hoverTip(SPARKS[i], step)));
+  root.append(
+    ...cells.map((c) => h('div', { class: 'spark' }, h('div', { class: 'spark-head' }, c.name, c.value), c.plot)),
+  );
+  cells.forEach((cell, i) =>
+    stepHover(
+      cell.plot,
+      cell.hair,
+      () => cell.axes,
+      (step) => hoverTip(SPARKS[i], step),
+    ),
+  );
   const draw = () => cells.forEach((cell, i) => drawSpark(cell, SPARKS[i]));
   watch(['rows', 'step', 'events', 'numSteps', 'lang', 'theme', 'view'], draw);
   new ResizeObserver(draw).observe(root);
@@ -62,11 +76,26 @@ function drawSpark(cell, spark) {
 function shapes({ x, y, width, height, lists, spark, row }) {
   const xs = series('step').map(x);
   const at = row ? x(viewedStep()) : null;
-  const dots = row ? values(spark, row).flatMap((v, i) => (known(v) ? [s('circle', { cx: at, cy: y(v), r: 2.4, fill: spark.tones[i], stroke: 'var(--sheet)' })] : [])) : [];
+  const dots = row
+    ? values(spark, row).flatMap((v, i) =>
+        known(v) ? [s('circle', { cx: at, cy: y(v), r: 2.4, fill: spark.tones[i], stroke: 'var(--sheet)' })] : [],
+      )
+    : [];
   return [
     line(0, height - 2.5, width, height - 2.5, { stroke: 'var(--line2)' }),
-    ...marks().map((m) => line(x(m.step), 0, x(m.step), height - 3, { stroke: 'var(--line2)', 'stroke-dasharray': '2 2' })),
-    ...lists.map((ys, i) => s('path', { d: path(pieces(xs, ys), y), fill: 'none', stroke: spark.tones[i], 'stroke-width': 1.3, 'stroke-linejoin': 'round' })),
-    ...(row ? [line(at, 0, at, height - 2, { stroke: 'var(--ink)', 'stroke-opacity': 0.5 })] : []), ...dots,
+    ...marks().map((m) =>
+      line(x(m.step), 0, x(m.step), height - 3, { stroke: 'var(--line2)', 'stroke-dasharray': '2 2' }),
+    ),
+    ...lists.map((ys, i) =>
+      s('path', {
+        d: path(pieces(xs, ys), y),
+        fill: 'none',
+        stroke: spark.tones[i],
+        'stroke-width': 1.3,
+        'stroke-linejoin': 'round',
+      }),
+    ),
+    ...(row ? [line(at, 0, at, height - 2, { stroke: 'var(--ink)', 'stroke-opacity': 0.5 })] : []),
+    ...dots,
   ];
 }

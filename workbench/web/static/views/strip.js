@@ -43,7 +43,10 @@ function drawCells(g, { arrays, advantage, range, measure }, unit) {
 function drawColumns(g, { arrays, advantage, range, measure }, unit) {
   const columns = Math.ceil(arrays.log.length * unit);
   for (let x = 0; x < columns; x += 1) {
-    const [first, end] = [Math.floor(x / unit), Math.min(arrays.log.length, Math.max(Math.floor(x / unit) + 1, Math.floor((x + 1) / unit)))];
+    const [first, end] = [
+      Math.floor(x / unit),
+      Math.min(arrays.log.length, Math.max(Math.floor(x / unit) + 1, Math.floor((x + 1) / unit))),
+    ];
     let strongest = NaN;
     let dead = false;
     for (let t = first; t < end; t += 1) {

@@ -29,13 +29,34 @@ export function mountTokens(column) {
   const title = h('h2', { class: 'h2' });
   const advantage = h('span', { class: 'note' });
   const pager = h('span', { class: 'pager' });
-  const buttons = MEASURES.map((m) => tip(h('button', { type: 'button', role: 'radio', on: { click: () => chooseMeasure(m) } }), () => ({ title: t(`measure.${m}`), text: t(`measure.${m}.help`) })));
-  const head = h('div', { class: 'head rule' }, title, advantage, pager, h('span', { class: 'spring' }), h('div', { class: 'segments', role: 'radiogroup' }, ...buttons));
+  const buttons = MEASURES.map((m) =>
+    tip(h('button', { type: 'button', role: 'radio', on: { click: () => chooseMeasure(m) } }), () => ({
+      title: t(`measure.${m}`),
+      text: t(`measure.${m}.help`),
+    })),
+  );
+  const head = h(
+    'div',
+    { class: 'head rule' },
+    title,
+    advantage,
+    pager,
+    h('span', { class: 'spring' }),
+    h('div', { class: 'segments', role: 'radiogroup' }, ...buttons),
+  );
   const lines = h('div', { class: 'lines', role: 'group' });
   const legend = h('div', { class: 'legend' });
   column.append(h('section', { class: 'tokens' }, head, lines, legend));
   const outer = (node) => node.offsetHeight + parseFloat(getComputedStyle(node).marginTop);
-  return { title, advantage, pager, buttons, lines, legend, fixedHeight: () => outer(head) + outer(legend) + parseFloat(getComputedStyle(lines).marginTop) };
+  return {
+    title,
+    advantage,
+    pager,
+    buttons,
+    lines,
+    legend,
+    fixedHeight: () => outer(head) + outer(legend) + parseFloat(getComputedStyle(lines).marginTop),
+  };
 }
 
 // ---- which chips, and how wide
@@ -113,12 +134,23 @@ export function drawTokens(view, { lines: shown, fit }, width) {
   const { chips, lines } = layout(completion, width);
   const first = firstLine(lines, chips, shown);
   drawPager(view.pager, first, shown, lines.length);
-  const look = { completion, derived, arrays: derived.tokens[selectedRow()], pin: pinnedToken(), scale: barScale(derived), measure };
+  const look = {
+    completion,
+    derived,
+    arrays: derived.tokens[selectedRow()],
+    pin: pinnedToken(),
+    scale: barScale(derived),
+    measure,
+  };
   resize(view.lines, Math.min(shown, lines.length), () => h('div', { class: 'line' })).forEach((node, i) => {
     const [from, end] = lines[first + i];
     resize(node, end - from, makeChip).forEach((chip, j) => drawChip(chip, chips[from + j], look));
   });
-  setAttr(view.lines, 'aria-label', t('tokens.label', { i: selectedRow() + 1, n: completion.length, measure: t(`measure.${measure}`) }));
+  setAttr(
+    view.lines,
+    'aria-label',
+    t('tokens.label', { i: selectedRow() + 1, n: completion.length, measure: t(`measure.${measure}`) }),
+  );
   drawLegend(view.legend, derived, !!completion.ref);
 }
 
@@ -148,8 +180,22 @@ function firstLine(lines, chips, shown) {
 
 function drawPager(node, first, shown, total) {
   if (total <= shown) return node.replaceChildren();
-  const button = (name, by, off) => h('button', { type: 'button', disabled: off, 'aria-label': t(`pager.${name}`), on: { click: () => set({ tokenLine: clamp(first + by * shown, 0, total - shown), pin: null }) } }, icon(name));
-  node.replaceChildren(button('left', -1, first === 0), t('tokens.lines', { from: first + 1, to: first + shown, n: total }), button('right', 1, first + shown >= total));
+  const button = (name, by, off) =>
+    h(
+      'button',
+      {
+        type: 'button',
+        disabled: off,
+        'aria-label': t(`pager.${name}`),
+        on: { click: () => set({ tokenLine: clamp(first + by * shown, 0, total - shown), pin: null }) },
+      },
+      icon(name),
+    );
+  node.replaceChildren(
+    button('left', -1, first === 0),
+    t('tokens.lines', { from: first + 1, to: first + shown, n: total }),
+    button('right', 1, first + shown >= total),
+  );
 }
 
 // Pixels a nat: the unit is the clip band, so that "outside" is seen before it is read.
@@ -161,9 +207,13 @@ function barScale({ band, range }) {
 }
 
 function makeChip() {
-  const node = h('div', { class: 'chip', role: 'button', tabindex: -1 },
-    h('span', { class: 'face' }), h('span', { class: 'bars' }, h('i', { class: 'band' }), h('i', { class: 'zero' }), h('i', { class: 'bar' })),
-    h('span', { class: 'lane' }, h('i')));
+  const node = h(
+    'div',
+    { class: 'chip', role: 'button', tabindex: -1 },
+    h('span', { class: 'face' }),
+    h('span', { class: 'bars' }, h('i', { class: 'band' }), h('i', { class: 'zero' }), h('i', { class: 'bar' })),
+    h('span', { class: 'lane' }, h('i')),
+  );
   node.addEventListener('click', () => pinToken(selectedRow(), node.token));
   node.addEventListener('keydown', (e) => onChipKey(node, e));
   return tip(node, () => chipTip(node));
@@ -201,7 +251,15 @@ function drawChip(node, chip, look) {
   setAttr(node, 'data-state', missing ? 'missing' : any(arrays.dead) ? 'dead' : any(arrays.out) ? 'out' : null);
   setAttr(node, 'aria-pressed', pinned);
   setAttr(node, 'tabindex', pinned || (look.pin == null && chip.first === 0) ? 0 : -1);
-  setAttr(node, 'aria-label', t('tokens.chip', { i: chip.first + 1, text: visible(completion.tokens[chip.first]), r: fixed(Math.exp(arrays.log[chip.first])) }));
+  setAttr(
+    node,
+    'aria-label',
+    t('tokens.chip', {
+      i: chip.first + 1,
+      text: visible(completion.tokens[chip.first]),
+      r: fixed(Math.exp(arrays.log[chip.first])),
+    }),
+  );
   drawBar(bars, strongest, look);
   const kl = arrays.kl ? clamp(arrays.kl[chip.first] / look.derived.range.kl, 0, 1) * (look.scale.lane - 1) : 0;
   setStyle(lane.firstChild, 'height', `${kl >= 0.4 ? Math.max(1, kl).toFixed(1) : 0}px`);

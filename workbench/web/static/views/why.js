@@ -11,28 +11,82 @@ import { state } from '../store.js';
 // The first rule that holds is the one shown: what is most surprising comes first.
 const RULES = [
   ['dead', (f) => f.record.dead, deadFacts],
-  ['empty', () => selectedCompletion()?.length === 0, (f) => [['why.f.empty', String(f.record.completions.filter((c) => !c.length).length)]]],
-  ['one', (f) => f.mu === 1 && f.flat, (f) => [['why.f.mu', '1'], ['why.f.loss', fixed(f.budget.loss, 3)]]],
-  ['first', (f) => f.k === 0 && f.flat, (f) => [['why.f.update', `1 / ${f.mu}`], ['why.f.loss', fixed(f.budget.loss, 3)]]],
-  ['cut', (f) => cutShare(f) >= 0.25, (f) => [['why.f.cut', share(cutShare(f))], ['why.f.limit', String(f.record.knobs.max_completion_length ?? '–')]]],
-  ['clipped', (f) => lostShare(f.budget) >= 0.2, (f) => [['why.f.lost', share(lostShare(f.budget))], ['why.f.tokens', String(derive(f.record, f.k).dead)]]],
-  ['gist', () => recorded(), (f) => [['why.f.mean', fixed(f.record.mean)], ['why.f.up', String(count(f, 1))], ['why.f.down', String(count(f, -1))]]],
-  ['no_ref', (f) => f.record.completions.every((c) => !c.ref), (f) => [['why.f.beta', fixed(f.record.knobs.beta ?? 0)]]],
+  [
+    'empty',
+    () => selectedCompletion()?.length === 0,
+    (f) => [['why.f.empty', String(f.record.completions.filter((c) => !c.length).length)]],
+  ],
+  [
+    'one',
+    (f) => f.mu === 1 && f.flat,
+    (f) => [
+      ['why.f.mu', '1'],
+      ['why.f.loss', fixed(f.budget.loss, 3)],
+    ],
+  ],
+  [
+    'first',
+    (f) => f.k === 0 && f.flat,
+    (f) => [
+      ['why.f.update', `1 / ${f.mu}`],
+      ['why.f.loss', fixed(f.budget.loss, 3)],
+    ],
+  ],
+  [
+    'cut',
+    (f) => cutShare(f) >= 0.25,
+    (f) => [
+      ['why.f.cut', share(cutShare(f))],
+      ['why.f.limit', String(f.record.knobs.max_completion_length ?? '–')],
+    ],
+  ],
+  [
+    'clipped',
+    (f) => lostShare(f.budget) >= 0.2,
+    (f) => [
+      ['why.f.lost', share(lostShare(f.budget))],
+      ['why.f.tokens', String(derive(f.record, f.k).dead)],
+    ],
+  ],
+  [
+    'gist',
+    () => recorded(),
+    (f) => [
+      ['why.f.mean', fixed(f.record.mean)],
+      ['why.f.up', String(count(f, 1))],
+      ['why.f.down', String(count(f, -1))],
+    ],
+  ],
+  [
+    'no_ref',
+    (f) => f.record.completions.every((c) => !c.ref),
+    (f) => [['why.f.beta', fixed(f.record.knobs.beta ?? 0)]],
+  ],
   ['loss', (f) => Math.abs(f.budget.loss ?? 0) < 0.02, lossFacts],
   ['kl', (f) => f.budget.kl > Math.max(f.budget.up, f.budget.down) / 2, lossFacts],
   ['watch', () => true, lossFacts],
 ];
 
 const count = (f, sign) => f.record.completions.filter((c) => Math.sign(c.advantage ?? 0) === sign).length;
-const cutShare = (f) => metric(f.row, 'completions/clipped_ratio') ?? f.record.completions.filter((c) => c.truncated).length / f.record.completions.length;
+const cutShare = (f) =>
+  metric(f.row, 'completions/clipped_ratio') ??
+  f.record.completions.filter((c) => c.truncated).length / f.record.completions.length;
 const lostShare = (b) => (b.lost ?? 0) / Math.max(1e-12, (b.up ?? 0) + (b.down ?? 0) + (b.kl ?? 0) + (b.lost ?? 0));
 
 function deadFacts(f) {
-  return [['why.f.reward', fixed(f.record.mean)], ['why.f.std', fixed(f.record.std)], ['why.f.dead', share(metric(f.row, 'frac_reward_zero_std'))]];
+  return [
+    ['why.f.reward', fixed(f.record.mean)],
+    ['why.f.std', fixed(f.record.std)],
+    ['why.f.dead', share(metric(f.row, 'frac_reward_zero_std'))],
+  ];
 }
 
 function lossFacts(f) {
-  return [['why.f.pushed_up', signed(f.budget.up)], ['why.f.pushed_down', signed(-(f.budget.down ?? NaN))], ['why.f.loss', fixed(f.budget.loss, 3)]].filter(([, v]) => v !== 'NaN');
+  return [
+    ['why.f.pushed_up', signed(f.budget.up)],
+    ['why.f.pushed_down', signed(-(f.budget.down ?? NaN))],
+    ['why.f.loss', fixed(f.budget.loss, 3)],
+  ].filter(([, v]) => v !== 'NaN');
 }
 
 /** @returns {HTMLElement} */
@@ -43,10 +97,17 @@ export function whyCard() {
   const row = viewedRow() ?? { metrics: {} };
   const facts = { row, record, mu, k, flat: derive(record, k).flat, budget: record.budget?.[k] ?? {} };
   const [name, , evidence] = RULES.find(([, holds]) => holds(facts));
-  const values = { n: record.completions.length, cut: share(cutShare(facts)), limit: known(record.knobs.max_completion_length) ? record.knobs.max_completion_length : '–' };
+  const values = {
+    n: record.completions.length,
+    cut: share(cutShare(facts)),
+    limit: known(record.knobs.max_completion_length) ? record.knobs.max_completion_length : '–',
+  };
   const lines = evidence(facts).map(([key, value]) => h('span', {}, `${t(key)} `, h('b', { text: value })));
-  return h('div', { class: 'why', 'data-rule': name },
+  return h(
+    'div',
+    { class: 'why', 'data-rule': name },
     h('div', { class: 'head' }, h('h2', { class: 'h2', text: t(`why.${name}`) })),
     h('p', { class: 'para' }, ...rich(`why.${name}.text`, values)),
-    h('div', { class: 'evidence' }, ...lines));
+    h('div', { class: 'evidence' }, ...lines),
+  );
 }
