@@ -1,7 +1,7 @@
 """The workbench without a page: `python -m workbench train --preset addition --steps 20 --json`.
 
-The same engine as the page's, printed step by step and recorded. A setting that cannot be used is told in one sentence on
-standard error, with exit code 2.
+The same engine as the page's, printed step by step and recorded. A setting that cannot be used is told in one sentence
+on standard error, with exit code 2.
 """
 
 import argparse

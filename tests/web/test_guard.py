@@ -36,7 +36,8 @@ def test_our_own_page_and_programs_without_an_origin_may_send_commands(client: T
 
 
 @pytest.mark.parametrize(
-    "path", ["/gradio_api/upload", "/gradio_api/file=/etc/passwd", "/gradio_api/component_server", "/gradio_api/proxy=x"]
+    "path",
+    ["/gradio_api/upload", "/gradio_api/file=/etc/passwd", "/gradio_api/component_server", "/gradio_api/proxy=x"],
 )
 def test_gradio_routes_that_the_page_does_not_use_are_closed(client: TestClient, path: str) -> None:
     assert client.post(path, content=b"{}", headers=JSON).status_code == 403

@@ -10,7 +10,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 def model_location(model: str) -> str:
-    """Return what transformers loads `model` from; raise ConfigError if it is neither bundled, nor a folder, nor a hub id.
+    """Return what transformers loads `model` from; raise ConfigError if it is not bundled, a folder or a hub id.
 
     A folder that exists wins over a hub id of the same spelling; something that is written like a path but is no folder
     is refused without asking the hub.
@@ -25,6 +25,7 @@ def model_location(model: str) -> str:
     looks_like_a_path = model.startswith((".", "/", "~")) or "\\" in model or model.count("/") > 1
     if looks_like_a_path or not _HUB_ID.fullmatch(model) or "/" not in model:
         raise ConfigError(
-            f"model={model!r} is not there: give a bundled name ({', '.join(BUNDLED)}), a folder, or a hub id such as org/name"
+            f"model={model!r} is not there: give a bundled name ({', '.join(BUNDLED)}), a folder, "
+            "or a hub id such as org/name"
         )
     return model

@@ -17,7 +17,10 @@ class Preset:
     knobs: Mapping[str, Any] = field(default_factory=dict)
 
 
-_FOUR_UPDATES = {"num_iterations": 4, "beta": 0.04, "learning_rate": 1e-3, "max_completion_length": 48}
+# Four updates on each batch, so that ratios leave 1; learning rates at which the reward climbs for forty steps.
+_FOUR_UPDATES = {"num_iterations": 4, "beta": 0.04, "max_completion_length": 48}
+_SLOW, _QUICK = _FOUR_UPDATES | {"learning_rate": 2e-4}, _FOUR_UPDATES | {"learning_rate": 5e-4}
+_HUNDRED = {"max_steps": 100}
 
 PRESETS: Mapping[str, Preset] = {
     "addition": Preset(
@@ -26,8 +29,8 @@ PRESETS: Mapping[str, Preset] = {
             "Two-digit sums written out step by step; rewards for the answer, the steps and the format.",
             "两位数加法，逐步写出；奖励包括答案、步骤和格式。",
         ),
-        {"task": "addition"},
-        _FOUR_UPDATES,
+        _HUNDRED | {"task": "addition"},
+        _SLOW,
     ),
     "countdown": Preset(
         ("Countdown", "凑数"),
@@ -35,8 +38,8 @@ PRESETS: Mapping[str, Preset] = {
             "Reach a target from three numbers with + and −; many answers are right.",
             "用三个数和加减号凑出目标数，正确答案不止一个。",
         ),
-        {"task": "countdown"},
-        _FOUR_UPDATES,
+        _HUNDRED | {"task": "countdown"},
+        _QUICK,
     ),
     "sorting": Preset(
         ("Sorting", "排序"),
@@ -44,8 +47,8 @@ PRESETS: Mapping[str, Preset] = {
             "Put digits in order; the reward checks that they are the same digits.",
             "把数字排好序；奖励会核对数字是否原样。",
         ),
-        {"task": "sorting"},
-        _FOUR_UPDATES,
+        _HUNDRED | {"task": "sorting"},
+        _SLOW,
     ),
     "sorting_hacked": Preset(
         ("Sorting with a careless reward", "排序，奖励有漏洞"),
@@ -53,8 +56,8 @@ PRESETS: Mapping[str, Preset] = {
             "Only the order of the answer counts, not whether its digits are the given ones: watch it be hacked.",
             "只看答案是否有序，不核对数字：看策略如何钻奖励的空子。",
         ),
-        {"task": "sorting", "reward_weights": (0.0, 1.0, 0.0)},
-        _FOUR_UPDATES,
+        _HUNDRED | {"task": "sorting", "reward_weights": (0.0, 1.0, 0.0)},
+        _QUICK,
     ),
 }
 

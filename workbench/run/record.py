@@ -132,6 +132,7 @@ class StepRecord:
 
     def row(self) -> dict[str, Any]:
         """Return the scalars of this step as plain JSON values: one line of `metrics.jsonl`, one row of the curves."""
+        parts = {name: self._mean_of(name, weight) for name, weight in self.reward_weights.items() if weight}
         means = [g.mean for g in self.groups if g.mean is not None]
         low, high = np.quantile(means, [0.1, 0.9]).tolist() if means else (None, None)
         return {
@@ -139,9 +140,15 @@ class StepRecord:
             "metrics": dict(self.metrics),
             "tokens": sum(len(c.token_ids) for g in self.groups for c in g.completions),
             "updates": [dict(update) for update in self.updates],
+            "reward_parts": parts,
             "reward_low": low,
             "reward_high": high,
             "groups": [{"mean": g.mean, "std": g.std, "dead": g.is_dead} for g in self.groups],
             "timings": dict(self.timings),
             "device": self.device,
         }
+
+    def _mean_of(self, name: str, weight: float) -> float | None:
+        """Return what one reward function adds to the mean reward."""
+        mean = self.metrics.get(f"rewards/{name}/mean")
+        return None if mean is None else weight * mean

@@ -5,12 +5,22 @@ import { derive } from '../../../workbench/web/static/math.js';
 
 function record(logs, advantages, knobs = { epsilon: 0.2 }) {
   const band = [1 - knobs.epsilon, 1 + (knobs.epsilon_high ?? knobs.epsilon)];
-  const flag = (test) => logs.map((list, i) => [list.map((l) => (test(Math.exp(l), advantages[i]) ? '1' : '0')).join('')]);
+  const flag = (test) =>
+    logs.map((list, i) => [list.map((l) => (test(Math.exp(l), advantages[i]) ? '1' : '0')).join('')]);
   const clipped = flag((r, a) => (a > 0 && r > band[1]) || (a < 0 && r < band[0]));
   const outside = flag((r) => r > band[1] || r < band[0]);
   return {
     knobs,
-    completions: logs.map((list, i) => ({ length: list.length, advantage: advantages[i], old: list.map(() => 0), ref: null, logps: [list], clipped: clipped[i], outside: outside[i], entropy: list.map(() => 0) })),
+    completions: logs.map((list, i) => ({
+      length: list.length,
+      advantage: advantages[i],
+      old: list.map(() => 0),
+      ref: null,
+      logps: [list],
+      clipped: clipped[i],
+      outside: outside[i],
+      entropy: list.map(() => 0),
+    })),
   };
 }
 
@@ -22,7 +32,11 @@ const draw = (r) => {
 
 test('every token with an advantage is a mark of its kind', () => {
   const { marks } = draw(record([[0, 0.5, -0.5], [0.5, -0.5], [0.1]], [1, -1, 0]));
-  const kinds = (sign) => marks.filter((m) => m.sign === sign).map((m) => m.kind).sort();
+  const kinds = (sign) =>
+    marks
+      .filter((m) => m.sign === sign)
+      .map((m) => m.kind)
+      .sort();
   assert.deepEqual(kinds(1), ['dead', 'live', 'out']);
   assert.deepEqual(kinds(-1), ['dead', 'out']);
   assert.equal(marks.length, 5, 'A = 0 pushes nothing');

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compact, count, duration, exponent, fixed, knobValue, percent, share, signed } from '../../../workbench/web/static/format.js';
+import {
+  compact,
+  count,
+  duration,
+  exponent,
+  fixed,
+  knobValue,
+  percent,
+  share,
+  signed,
+} from '../../../workbench/web/static/format.js';
 
 test('true minus, no negative zero, a dash for what was not measured', () => {
   assert.equal(fixed(-1.255, 1), '−1.3');

@@ -7,19 +7,27 @@ const root = new URL('../../../workbench/web/static/', import.meta.url);
 const read = (name) => readFileSync(new URL(name, root), 'utf8');
 const en = JSON.parse(read('locales/en.json'));
 const zh = JSON.parse(read('locales/zh.json'));
-const sources = [...readdirSync(root), ...readdirSync(new URL('views/', root)).map((f) => `views/${f}`)].filter((f) => f.endsWith('.js')).map((f) => [f, read(f)]);
+const sources = [...readdirSync(root), ...readdirSync(new URL('views/', root)).map((f) => `views/${f}`)]
+  .filter((f) => f.endsWith('.js'))
+  .map((f) => [f, read(f)]);
 const holes = (text) => [...text.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort();
 
 test('both languages have the same keys and the same placeholders', () => {
   assert.deepEqual(Object.keys(zh).sort(), Object.keys(en).sort());
   for (const key of Object.keys(en)) assert.deepEqual(holes(zh[key]), holes(en[key]), key);
-  for (const [key, text] of Object.entries({ ...en, ...zh })) assert.equal(text.split('**').length % 2, 1, `unclosed bold in ${key}`);
+  for (const [key, text] of Object.entries({ ...en, ...zh }))
+    assert.equal(text.split('**').length % 2, 1, `unclosed bold in ${key}`);
 });
 
 test('every key written in the sources exists', () => {
   for (const [file, text] of sources) {
-    for (const [, key] of text.matchAll(/(?<![\w.])(?:t|rich|has)\('([\w.]+)'/g)) assert.ok(key in en, `${file}: ${key}`);
-    for (const [, prefix] of text.matchAll(/\b(?:t|rich)\(`([\w.]+)\$\{/g)) assert.ok(Object.keys(en).some((key) => key.startsWith(prefix)), `${file}: ${prefix}…`);
+    for (const [, key] of text.matchAll(/(?<![\w.])(?:t|rich|has)\('([\w.]+)'/g))
+      assert.ok(key in en, `${file}: ${key}`);
+    for (const [, prefix] of text.matchAll(/\b(?:t|rich)\(`([\w.]+)\$\{/g))
+      assert.ok(
+        Object.keys(en).some((key) => key.startsWith(prefix)),
+        `${file}: ${prefix}…`,
+      );
   }
 });
 
@@ -28,7 +36,8 @@ test('style of the copy: sentence case without exclamation marks', () => {
 });
 
 test('text enters the page by textContent alone', () => {
-  for (const [file, text] of sources) assert.ok(!/innerHTML|insertAdjacentHTML|outerHTML|document\.write|\beval\(|new Function/.test(text), file);
+  for (const [file, text] of sources)
+    assert.ok(!/innerHTML|insertAdjacentHTML|outerHTML|document\.write|\beval\(|new Function/.test(text), file);
 });
 
 test('colours are written in the style sheet alone', () => {
@@ -36,7 +45,8 @@ test('colours are written in the style sheet alone', () => {
 });
 
 test('nothing is asked of another host', () => {
-  for (const [file, text] of [...sources, ['style.css', read('style.css')]]) assert.ok(!/https?:\/\/(?!www\.w3\.org)/.test(text), file);
+  for (const [file, text] of [...sources, ['style.css', read('style.css')]])
+    assert.ok(!/https?:\/\/(?!www\.w3\.org)/.test(text), file);
 });
 
 test('placeholders, singular, fallback to English', () => {
@@ -55,5 +65,9 @@ test('placeholders, singular, fallback to English', () => {
 });
 
 test('bold parts are found before values are filled in', () => {
-  assert.deepEqual(splitRich('a **b {x}** c'), [{ bold: false, text: 'a ' }, { bold: true, text: 'b {x}' }, { bold: false, text: ' c' }]);
+  assert.deepEqual(splitRich('a **b {x}** c'), [
+    { bold: false, text: 'a ' },
+    { bold: true, text: 'b {x}' },
+    { bold: false, text: ' c' },
+  ]);
 });

@@ -1,18 +1,33 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bounds, clamp, derive, ema, klEstimates, measureValue, objective, quantile, tokenArrays } from '../../../workbench/web/static/math.js';
+import {
+  bounds,
+  clamp,
+  derive,
+  ema,
+  klEstimates,
+  measureValue,
+  objective,
+  quantile,
+  tokenArrays,
+} from '../../../workbench/web/static/math.js';
 
 const near = (a, b, eps = 1e-12) => assert.ok(Math.abs(a - b) < eps, `${a} is not ${b}`);
 
 test('the clip band follows epsilon unless epsilon_high is set', () => {
-  assert.deepEqual(bounds({ epsilon: 0.25, epsilon_high: null, delta: null }), { low: 0.75, high: 1.25, delta: Infinity });
+  assert.deepEqual(bounds({ epsilon: 0.25, epsilon_high: null, delta: null }), {
+    low: 0.75,
+    high: 1.25,
+    delta: Infinity,
+  });
   assert.deepEqual(bounds({ epsilon: 0.25, epsilon_high: 0.5, delta: 4 }), { low: 0.75, high: 1.5, delta: 4 });
 });
 
 test('the objective is the smaller of clipped and unclipped, for both signs', () => {
   const band = bounds({ epsilon: 0.2 });
   for (const sign of [1, -1]) {
-    for (const r of [0.01, 0.5, 0.8, 0.99, 1, 1.1, 1.2, 1.5, 9]) near(objective(r, sign, band), Math.min(r * sign, clamp(r, 0.8, 1.2) * sign));
+    for (const r of [0.01, 0.5, 0.8, 0.99, 1, 1.1, 1.2, 1.5, 9])
+      near(objective(r, sign, band), Math.min(r * sign, clamp(r, 0.8, 1.2) * sign));
   }
 });
 
@@ -35,7 +50,10 @@ test('KL estimators: zero at equality, k2 and k3 never negative, k1 signed', () 
 });
 
 test('k1 and k3 have the same expectation, the KL', () => {
-  const [p, q] = [[0.7, 0.2, 0.1], [0.5, 0.3, 0.2]];
+  const [p, q] = [
+    [0.7, 0.2, 0.1],
+    [0.5, 0.3, 0.2],
+  ];
   const mean = (name) => p.reduce((sum, pi, i) => sum + pi * klEstimates(Math.log(pi), Math.log(q[i]))[name], 0);
   const kl = p.reduce((sum, pi, i) => sum + pi * Math.log(pi / q[i]), 0);
   near(mean('k1'), kl);
@@ -43,11 +61,20 @@ test('k1 and k3 have the same expectation, the KL', () => {
 });
 
 const completion = {
-  length: 3, advantage: -1, old: [-1, -2, -0.5], ref: [-1, -2.5, -0.5], logps: [[-1, -2, -0.5], [-1.5, -1.8, null]],
-  clipped: ['000', '100'], outside: ['000', '110'], entropy: [0.1, 0.2, 0.3],
+  length: 3,
+  advantage: -1,
+  old: [-1, -2, -0.5],
+  ref: [-1, -2.5, -0.5],
+  logps: [
+    [-1, -2, -0.5],
+    [-1.5, -1.8, null],
+  ],
+  clipped: ['000', '100'],
+  outside: ['000', '110'],
+  entropy: [0.1, 0.2, 0.3],
 };
 
-test('the first inner update has ratio exactly 1; the flags are the server\'s', () => {
+test("the first inner update has ratio exactly 1; the flags are the server's", () => {
   const first = tokenArrays(completion, 0);
   assert.deepEqual([...first.log], [0, 0, 0]);
   const second = tokenArrays(completion, 1);
@@ -58,7 +85,17 @@ test('the first inner update has ratio exactly 1; the flags are the server\'s', 
 });
 
 test('sequence level: every token has the mean log ratio', () => {
-  const { log } = tokenArrays({ ...completion, logps: [[-1, -2, -0.5], [-1.3, -2.3, -0.8]] }, 1, 'sequence');
+  const { log } = tokenArrays(
+    {
+      ...completion,
+      logps: [
+        [-1, -2, -0.5],
+        [-1.3, -2.3, -0.8],
+      ],
+    },
+    1,
+    'sequence',
+  );
   for (const v of log) near(v, -0.3);
 });
 

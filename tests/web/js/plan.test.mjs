@@ -31,13 +31,27 @@ test('a tiny window still shows something', () => {
 const chips = (texts, width = 10) => texts.map((text) => ({ text, width }));
 
 test('lines break after spaces and tags, and before a token that starts with one', () => {
-  assert.deepEqual(breakLines(chips(['a', 'b', ' ', 'c', 'd']), 40), [[0, 3], [3, 5]]);
-  assert.deepEqual(breakLines(chips(['a', '</think>', 'c', 'd']), 35), [[0, 2], [2, 4]]);
-  assert.deepEqual(breakLines(chips(['We', ' need', 'ed', ' it']), 30), [[0, 3], [3, 4]]);
+  assert.deepEqual(breakLines(chips(['a', 'b', ' ', 'c', 'd']), 40), [
+    [0, 3],
+    [3, 5],
+  ]);
+  assert.deepEqual(breakLines(chips(['a', '</think>', 'c', 'd']), 35), [
+    [0, 2],
+    [2, 4],
+  ]);
+  assert.deepEqual(breakLines(chips(['We', ' need', 'ed', ' it']), 30), [
+    [0, 3],
+    [3, 4],
+  ]);
 });
 
 test('a word wider than the line is broken anywhere; every chip is on one line', () => {
   const lines = breakLines(chips([...'abcdefghij']), 35);
-  assert.deepEqual(lines, [[0, 3], [3, 6], [6, 9], [9, 10]]);
+  assert.deepEqual(lines, [
+    [0, 3],
+    [3, 6],
+    [6, 9],
+    [9, 10],
+  ]);
   assert.deepEqual(breakLines([], 100), []);
 });

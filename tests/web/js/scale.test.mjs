@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fromSlider, linear, niceStep, path, pieces, stepTicks, tickDigits, ticks, toSlider } from '../../../workbench/web/static/scale.js';
+import {
+  fromSlider,
+  linear,
+  niceStep,
+  path,
+  pieces,
+  stepTicks,
+  tickDigits,
+  ticks,
+  toSlider,
+} from '../../../workbench/web/static/scale.js';
 
 test('linear maps ends and middle; a single value sits in the middle', () => {
   const x = linear(1, 41, 0, 400);
@@ -22,7 +32,10 @@ test('ticks are round and stay inside', () => {
 test('pieces keep gaps and single points', () => {
   assert.deepEqual(pieces([0, 1, 2, 3], [5, null, 6, undefined]), [[[0, 5]], [[2, 6]]]);
   assert.deepEqual(pieces([], []), []);
-  assert.match(path(pieces([0], [5]), (y) => y), /^M0\.0 5\.0h/);
+  assert.match(
+    path(pieces([0], [5]), (y) => y),
+    /^M0\.0 5\.0h/,
+  );
 });
 
 test('pieces keep the extremes of every pixel column, in order', () => {
@@ -38,12 +51,22 @@ test('pieces keep the extremes of every pixel column, in order', () => {
 });
 
 test('few points are not touched', () => {
-  assert.deepEqual(pieces([0, 10, 20], [1, 3, 2]), [[[0, 1], [10, 3], [20, 2]]]);
+  assert.deepEqual(pieces([0, 10, 20], [1, 3, 2]), [
+    [
+      [0, 1],
+      [10, 3],
+      [20, 2],
+    ],
+  ]);
 });
 
 test('sliders: every scale goes there and back', () => {
-  for (const slider of [{ low: 0, high: 0.5, step: 0.005, scale: 'sqrt' }, { low: 2, high: 32, step: 1, scale: 'linear' }]) {
-    for (const value of [slider.low, slider.low + slider.step * 7, slider.high]) assert.ok(Math.abs(fromSlider(slider, toSlider(slider, value)) - value) < 1e-9);
+  for (const slider of [
+    { low: 0, high: 0.5, step: 0.005, scale: 'sqrt' },
+    { low: 2, high: 32, step: 1, scale: 'linear' },
+  ]) {
+    for (const value of [slider.low, slider.low + slider.step * 7, slider.high])
+      assert.ok(Math.abs(fromSlider(slider, toSlider(slider, value)) - value) < 1e-9);
   }
   const log = { low: 1e-6, high: 0.1, step: 0, scale: 'log' };
   assert.equal(fromSlider(log, toSlider(log, 0.0025)), 0.0025);

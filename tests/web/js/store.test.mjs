@@ -10,10 +10,35 @@ const { readAddress, writeAddress } = await import('../../../workbench/web/stati
 const select = await import('../../../workbench/web/static/select.js');
 const actions = await import('../../../workbench/web/static/actions.js');
 
-const row = (step, stds = [0.1, 0.5, 0]) => ({ step, metrics: { reward: step / 10 }, updates: [], groups: stds.map((std) => ({ mean: 1, std, dead: std === 0 })) });
+const row = (step, stds = [0.1, 0.5, 0]) => ({
+  step,
+  metrics: { reward: step / 10 },
+  updates: [],
+  groups: stds.map((std) => ({ mean: 1, std, dead: std === 0 })),
+});
 const delta = (over = {}) => ({
-  run: 'a', source: 'live', title: 't', model: 'm', device: 'cpu', seed: 0, folder: null, state: 'running', phase: null, error: null, num_steps: 40,
-  rows: [row(1), row(2)], next: 2, events: [], next_event: 0, knobs: { beta: 0.1 }, pending: {}, focus: null, step_time: 1, tokens_per_second: 1, eta: null, ...over,
+  run: 'a',
+  source: 'live',
+  title: 't',
+  model: 'm',
+  device: 'cpu',
+  seed: 0,
+  folder: null,
+  state: 'running',
+  phase: null,
+  error: null,
+  num_steps: 40,
+  rows: [row(1), row(2)],
+  next: 2,
+  events: [],
+  next_event: 0,
+  knobs: { beta: 0.1 },
+  pending: {},
+  focus: null,
+  step_time: 1,
+  tokens_per_second: 1,
+  eta: null,
+  ...over,
 });
 let runs = 0;
 const fresh = (over) => applyDelta(delta({ run: `r${(runs += 1)}`, ...over }));
@@ -89,7 +114,13 @@ test('the group shown is the chosen one, else the most varied', () => {
 test('knob changes of one step share a mark', () => {
   const event = (index, step) => ({ index, step, knob: 'beta', old: 0, new: 1 });
   fresh({ events: [event(0, 1), event(1, 2), event(2, 2)], next_event: 3 });
-  assert.deepEqual(select.marks().map((m) => [m.number, m.step, m.events.length]), [[1, 1, 1], [2, 2, 2]]);
+  assert.deepEqual(
+    select.marks().map((m) => [m.number, m.step, m.events.length]),
+    [
+      [1, 1, 1],
+      [2, 2, 2],
+    ],
+  );
 });
 
 test('columns grow with the rows and forget another run', () => {

@@ -3,7 +3,7 @@ import { h, setAttr } from '../dom.js';
 import { knobValue } from '../format.js';
 import { has, pick, t } from '../i18n.js';
 import { icon } from '../icons.js';
-import { marks } from '../select.js';
+import { marks, recorded, viewedStep } from '../select.js';
 import { state, watch } from '../store.js';
 import { tip } from '../tooltip.js';
 import { openKnobs } from './popover.js';
@@ -58,7 +58,7 @@ export function mountKnobs(root) {
     setAttr(root, 'data-tight', Object.keys(state.pending).length > 1 && window.innerWidth < 1500 ? '' : null);
     chips.forEach((chip, i) => drawChip(chip, CHIPS[i]));
   };
-  watch(['knobs', 'pending', 'spec', 'lang', 'source', 'applied'], draw);
+  watch(['knobs', 'pending', 'spec', 'lang', 'source', 'applied', 'record', 'step'], draw);
   watch(['events', 'run'], () => {
     noteApplied(draw);
     draw();
@@ -66,6 +66,9 @@ export function mountKnobs(root) {
 }
 
 const present = (names) => names.filter((name) => name in state.knobs && knobSpec(name));
+
+// A live run's chips are its controls and show what it uses now; a recording's show what the step on the screen used.
+const shownKnobs = () => (recorded() && state.record?.knobs) || state.knobs;
 
 // Only a change that arrived while the page was open is "just applied".
 function noteApplied(draw) {
@@ -80,7 +83,7 @@ function noteApplied(draw) {
 
 function chipTip(names) {
   if (names.length > 2)
-    return { title: t('knob.more'), rows: names.map((n) => [pick(knobSpec(n).label), knobText(n, state.knobs[n])]) };
+    return { title: t('knob.more'), rows: names.map((n) => [pick(knobSpec(n).label), knobText(n, shownKnobs()[n])]) };
   const spec = knobSpec(names[0]);
   const waiting = names
     .filter((n) => n in state.pending)
@@ -118,16 +121,17 @@ function pendingParts(names, pending) {
 }
 
 function appliedParts(names) {
-  const last = marks().at(-1);
+  const last = marks().findLast((mark) => !recorded() || mark.step <= viewedStep());
   const mark = last?.events.some((e) => names.includes(e.knob)) ? h('i', { class: 'marked', text: last.number }) : null;
   return [...chipValue(names), mark].filter(Boolean);
 }
 
 function chipValue(names) {
-  const of = (name) => knobText(name, state.knobs[name]);
+  const knobs = shownKnobs();
+  const of = (name) => knobText(name, knobs[name]);
   if (names[0] === 'epsilon') {
-    const high = state.knobs.epsilon_high;
-    const both = high != null && high !== state.knobs.epsilon;
+    const high = knobs.epsilon_high;
+    const both = high != null && high !== knobs.epsilon;
     return [sym('ε'), value(both ? `${of('epsilon')} / ${of('epsilon_high')}` : of('epsilon'))];
   }
   if (names.length === 1) return [sym(symbol(names[0])), value(of(names[0]))];

@@ -1,0 +1,164 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.run.records import is_same, make_record
+from workbench.errors import ConfigError, KnobError
+from workbench.run.config import RunConfig
+from workbench.run.knobs import Knobs
+from workbench.run.recorder import RunFolder, new_run_path
+from workbench.run.recording import step_path
+from workbench.run.store import RunStore
+
+ROOT = Path(__file__).parents[2]
+ENDLESS_RUN = """
+import sys
+from pathlib import Path
+from tests.run.records import make_record
+from workbench.run.config import RunConfig
+from workbench.run.knobs import Knobs
+from workbench.run.recorder import RunFolder
+from workbench.run.store import RunStore
+
+folder = RunFolder.create(Path(sys.argv[1]), RunConfig(), Knobs())
+store = RunStore(RunConfig(), Knobs(), title="t", folder=folder)
+print("started", flush=True)
+for step in range(1, 10**6):
+    store.append(make_record(step, Knobs(beta=step % 7 / 10)))
+    print(step, flush=True)
+"""
+
+
+def new_folder(path: Path, knobs: Knobs | None = None) -> RunFolder:
+    return RunFolder.create(path, RunConfig(), knobs or Knobs())
+
+
+def new_store(path: Path, **settings) -> RunStore:
+    return RunStore(RunConfig(), Knobs(), title="t", folder=new_folder(path), **settings)
+
+
+@pytest.mark.parametrize("moment_s", [0.0, 0.02, 0.05, 0.11, 0.23])
+def test_a_kill_at_any_moment_loses_at_most_the_step_in_progress(tmp_path, moment_s):
+    path = tmp_path / "run"
+    command = [sys.executable, "-c", ENDLESS_RUN, str(path)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "started\n"
+    time.sleep(moment_s)
+    os.kill(process.pid, signal.SIGKILL)
+    finished = [int(line) for line in process.stdout.read().split()]
+    process.wait()
+    store = RunStore.open(RunFolder(path), title="t", source="replay")
+    steps = [row["step"] for row in store.rows()]
+    assert steps in (finished, [*finished, len(finished) + 1]), "every step that was reported is there, in order"
+    for step in steps:
+        knobs = Knobs(beta=step % 7 / 10)
+        assert is_same(store.record(step), make_record(step, knobs))
+    assert [event["step"] for event in store.events()] == steps, "β changed at each step"
+    assert not steps or store.knobs == Knobs(beta=steps[-1] % 7 / 10)
+
+
+def test_a_line_that_was_cut_off_is_left_out_and_so_is_its_knob_change(tmp_path):
+    store = new_store(tmp_path)
+    store.append(make_record(1))
+    store.append(make_record(2, Knobs(beta=0.1)))
+    whole = (tmp_path / "metrics.jsonl").read_bytes()
+    first_line = whole.index(b"\n") + 1
+    for cut in (first_line, first_line + 1, len(whole) - 2, len(whole) - 1):
+        (tmp_path / "metrics.jsonl").write_bytes(whole[:cut])
+        run = RunFolder(tmp_path).read()
+        assert [row["step"] for row in run.rows] == [1]
+        assert run.events == [] and run.knobs == Knobs()
+    (tmp_path / "metrics.jsonl").write_bytes(whole)
+    assert RunFolder(tmp_path).read().knobs == Knobs(beta=0.1)
+
+
+def test_a_cut_off_line_of_knob_changes_does_not_hide_the_steps(tmp_path):
+    store = new_store(tmp_path)
+    store.append(make_record(1, Knobs(beta=0.1)))
+    with (tmp_path / "events.jsonl").open("ab") as file:
+        file.write(b'{"index":1,"step":2,"kn')
+    run = RunFolder(tmp_path).read()
+    assert [row["step"] for row in run.rows] == [1] and run.knobs == Knobs(beta=0.1)
+
+
+def test_the_folder_gives_back_the_settings_it_was_made_with(tmp_path):
+    config = RunConfig(task="sorting", reward_funcs=("order",), reward_weights=(0.5,), seed=7)
+    knobs = Knobs(delta=2.0, num_generations=4)
+    RunFolder.create(tmp_path, config, knobs)
+    run = RunFolder(tmp_path).read()
+    assert (run.config, run.knobs, run.rows, run.events) == (config, knobs, [], [])
+
+
+def test_an_event_says_step_name_old_and_new_value(tmp_path):
+    store = new_store(tmp_path)
+    store.append(make_record(1))
+    store.append(make_record(2, Knobs(beta=0.1, epsilon_high=0.28)))
+    lines = (tmp_path / "events.jsonl").read_bytes().splitlines()
+    assert [orjson.loads(line) for line in lines] == [
+        {"index": 0, "step": 2, "knob": "beta", "old": 0.0, "new": 0.1},
+        {"index": 1, "step": 2, "knob": "epsilon_high", "old": None, "new": 0.28},
+    ]
+
+
+def test_a_folder_that_holds_a_run_is_never_written_over(tmp_path):
+    store = new_store(tmp_path)
+    store.append(make_record(1))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match="already holds a run: choose another folder"):
+        new_folder(tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    for path in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(ConfigError, match="cannot make the run folder"):
+            new_folder(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (None, "holds no run: it has no run.json"),
+        ("{", "is not valid JSON"),
+        ("[]", "schema"),
+        ('{"schema": 99}', "has schema 99; this version reads schema"),
+        ('{"schema": 1}', "run.json"),
+        ('{"schema": 1, "config": {"nonsense": 1}, "knobs": {}}', "nonsense"),
+        ('{"schema": 1, "config": {}, "knobs": {"nonsense": 1}}', "nonsense"),
+    ],
+)
+def test_a_folder_that_holds_no_readable_run_is_refused_in_a_sentence(tmp_path, text, sentence):
+    if text is not None:
+        (tmp_path / "run.json").write_text(text)
+    with pytest.raises((ConfigError, KnobError), match=sentence):
+        RunFolder(tmp_path).read()
+
+
+def test_a_missing_folder_is_refused_in_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    for path in (tmp_path / "nowhere", tmp_path / "file"):
+        with pytest.raises(ConfigError, match="holds no run"):
+            RunFolder(path).read()
+
+
+def test_two_runs_of_the_same_second_get_two_folders(tmp_path):
+    paths = []
+    for _ in range(3):
+        paths.append(new_run_path(tmp_path, "addition"))
+        new_folder(paths[-1])
+    assert len(set(paths)) == 3
+
+
+def test_a_step_that_was_not_finished_leaves_no_row(tmp_path):
+    store = new_store(tmp_path)
+    store.append(make_record(1))
+    step_path(tmp_path, 2).with_suffix(".part").write_bytes(b"half")
+    step_path(tmp_path, 3).write_bytes(b"whole, but its line was not written")
+    assert [row["step"] for row in RunFolder(tmp_path).read().rows] == [1]

@@ -1,0 +1,59 @@
+import pytest
+
+from tests.run.records import is_same
+from workbench import ConfigError, KnobError, Knobs, RunConfig, Session
+from workbench.run.recorder import RunFolder
+from workbench.run.store import RunStore
+
+KNOBS = Knobs(num_generations=2, max_completion_length=4)
+
+
+def test_a_session_trains_as_many_steps_as_asked_and_goes_on_from_there(make_config):
+    session = Session(make_config(max_steps=5), KNOBS)
+    assert [record.step for record in session.run(2)] == [1, 2]
+    assert [record.step for record in session.run(1)] == [3]
+    assert [record.step for record in session.run()] == [4, 5]
+    assert list(session.run(3)) == []
+    assert [record.step for record in session.records] == [1, 2, 3, 4, 5]
+
+
+def test_a_knob_that_is_set_is_used_from_the_next_step_on_and_a_bad_one_changes_nothing(make_config):
+    session = Session(make_config(), KNOBS)
+    used = []
+    for record in session.run(3):
+        used.append((record.knobs.beta, record.knobs.epsilon))
+        if record.step == 1:
+            session.set(beta=0.1)
+        with pytest.raises(KnobError, match="epsilon=7"):
+            session.set(beta=0.9, epsilon=7)
+    assert used == [(0.0, 0.2), (0.1, 0.2), (0.1, 0.2)]
+    assert session.store.events() == [{"index": 0, "step": 2, "knob": "beta", "old": 0.0, "new": 0.1}]
+
+
+def test_a_run_that_is_written_down_opens_as_it_was(make_config, tmp_path):
+    session = Session(make_config(), KNOBS, out=tmp_path / "run")
+    records = list(session.run(2))
+    opened = RunStore.open(RunFolder(tmp_path / "run"), title="t", source="replay")
+    assert opened.config == session.config and opened.knobs == KNOBS
+    assert all(is_same(opened.record(record.step), record) for record in records)
+    assert all(map(is_same, session.records, records))
+    with pytest.raises(ConfigError, match="already holds a run"):
+        Session(make_config(), KNOBS, out=tmp_path / "run")
+
+
+def test_python_functions_may_be_the_rewards(make_config):
+    def shortness(prompts, completions, **columns):
+        return [-float(len(text)) for text in completions]
+
+    session = Session(make_config(), KNOBS, reward_funcs=[shortness])
+    [record] = session.run(1)
+    for group in record.groups:
+        for completion in group.completions:
+            assert completion.rewards == {"shortness": -float(len(completion.text))}
+            assert completion.reward == completion.rewards["shortness"] and completion.is_correct is None
+
+
+def test_what_cannot_be_run_is_refused_when_the_session_is_made():
+    for settings, sentence in (({"model": "nonsense"}, "nonsense"), ({"reward_weights": (1.0,)}, "reward_weights")):
+        with pytest.raises(ConfigError, match=sentence):
+            Session(RunConfig(**settings))

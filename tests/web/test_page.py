@@ -1,0 +1,196 @@
+"""A walk through the page in a real browser, on the real server with the bundled model."""
+
+import json
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE_MS = 60_000  # a loaded machine loads torch slowly
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> Iterator[str]:
+    runs = tmp_path_factory.mktemp("runs")
+    command = [sys.executable, "app.py", "--no-browser", "--port", "0", "--runs-folder", str(runs)]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    yield server.stdout.readline().split()[-1]
+    server.terminate()
+    assert server.wait(60) is not None, "the server stops its training thread and ends"
+
+
+@pytest.fixture(scope="module")
+def browser(browser_path: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """An open page; when the test is over it must have logged no error and asked no other machine."""
+    complaints: list[str] = []
+    made = browser.new_page(viewport={"width": 1366, "height": 768})
+    made.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+    made.on("console", lambda said: complaints.append(f"console: {said.text}") if said.type == "error" else None)
+    made.on("request", lambda request: complaints.append(request.url) if is_foreign(request.url, address) else None)
+    yield made
+    made.close()
+    # answers 400 are how a bad value is refused; the browser logs them as failed loads
+    assert [c for c in complaints if "status of 400" not in c] == []
+
+
+def is_foreign(url: str, address: str) -> bool:
+    return not url.startswith((address, "data:", "blob:"))
+
+
+def open_page(page: Page, address: str, query: str = "lang=en&theme=light") -> None:
+    page.goto(f"{address}/?{query}")
+    expect(page.locator("#wb-left .row").first).to_be_visible(timeout=PATIENCE_MS)
+
+
+def delta(address: str) -> dict:
+    with urllib.request.urlopen(f"{address}/wb/delta") as answer:
+        return json.loads(answer.read())
+
+
+def expect_state(page: Page, state: str) -> None:
+    expect(page.locator(".badge")).to_have_attribute("data-state", state, timeout=PATIENCE_MS)
+
+
+def shown_step(page: Page) -> int:
+    return int(re.sub(r"\D", "", page.locator(".where b").inner_text()))
+
+
+def turn(page: Page, knob: str, value: str) -> None:
+    """Type a value into a knob's popover."""
+    page.locator(f"[data-knob={knob}]").click()
+    field = page.locator(".popover input.number").first
+    field.fill(value)
+    field.press("Enter")
+
+
+def test_the_first_screen_is_a_recording_drawn_whole(page: Page, address: str) -> None:
+    open_page(page, address)
+    expect_state(page, "tape")
+    assert page.locator("#wb-left .row").count() == 8
+    assert page.locator("#wb-left .chip").count() > 5
+    assert page.locator("#wb-right svg").count() >= 2
+    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight"), "no page scroll at 1366 × 768"
+
+
+def test_everything_that_can_be_asked_of_a_token_is_on_its_card(page: Page, address: str) -> None:
+    open_page(page, address)
+    page.locator("#wb-left .chip").nth(2).click()
+    card = page.locator(".card")
+    expect(card).to_be_visible()
+    for quantity in ("log π", "k1", "k2", "k3", "clip(r) · A", "min("):
+        assert quantity in card.inner_text()
+    page.keyboard.press("Escape")
+    expect(card).to_have_count(0)
+
+
+def test_the_language_and_the_theme_switch_at_once_and_stay(page: Page, address: str) -> None:
+    open_page(page, address, "lang=zh&theme=dark")
+    expect(page.locator("[data-do=train]")).to_have_text("现场训练")
+    assert page.evaluate("document.body.classList.contains('dark')")
+    page.get_by_role("button", name="EN", exact=True).click()
+    expect(page.locator("[data-do=train]")).to_have_text("Train here")
+
+
+def test_a_run_is_trained_steered_paused_stepped_and_found_again(page: Page, address: str) -> None:
+    open_page(page, address)
+    page.locator("[data-do=train]").click()
+    expect_state(page, "running")
+    expect(page.locator("#wb-left .row").first).to_be_visible(timeout=PATIENCE_MS)
+    page.wait_for_function("document.querySelector('.where b')?.textContent >= '2'", timeout=PATIENCE_MS)
+
+    turn(page, "beta", "0.15")
+    page.wait_for_function(
+        "document.querySelector('[data-knob=beta]').textContent.includes('0.15')", timeout=PATIENCE_MS
+    )
+    page.keyboard.press("Escape")
+    for _ in range(600):
+        if delta(address)["events"]:
+            break
+        page.wait_for_timeout(100)
+    event = delta(address)["events"][0]
+    assert (event["knob"], event["old"], event["new"]) == ("beta", 0.04, 0.15)
+    expect(page.locator("#wb-right").get_by_text("→").first).to_be_visible(timeout=PATIENCE_MS)
+
+    page.locator("[data-do=pause]").click()
+    expect_state(page, "paused")
+    before = delta(address)["next"]
+    page.locator("[data-do=step]").click()
+    page.wait_for_function(f"fetch('/wb/delta').then(a => a.json()).then(d => d.next > {before})", timeout=PATIENCE_MS)
+    expect_state(page, "paused")
+    now = delta(address)
+    assert now["next"] in (before + 1, before + 2) and now["state"] == "paused"
+
+    run = now["run"]
+    page.reload()
+    expect_state(page, "paused")
+    page.wait_for_function("document.querySelector('.where b')?.textContent !== '0'", timeout=PATIENCE_MS)
+    assert delta(address)["run"] == run and shown_step(page) == delta(address)["next"]
+
+
+def test_a_value_out_of_range_is_refused_in_a_sentence_and_changes_nothing(page: Page, address: str) -> None:
+    open_page(page, address)
+    expect_state(page, "paused")
+    before = delta(address)["knobs"]
+    turn(page, "epsilon", "7")
+    refusal = page.locator(".popover .says.error").first
+    expect(refusal).to_contain_text("7")
+    expect(refusal).to_contain_text("1")
+    assert delta(address)["knobs"] == before and delta(address)["pending"] == {}
+
+
+def test_a_second_tab_shows_the_same_run_and_can_stop_it(page: Page, browser: Browser, address: str) -> None:
+    open_page(page, address)
+    second = browser.new_page()
+    open_page(second, address)
+    assert shown_step(second) == shown_step(page)
+    second.locator("[data-do=stop]").click()
+    expect_state(second, "stopped")
+    expect_state(page, "stopped")
+    second.close()
+
+
+def test_the_curves_are_drawn_by_plotly_when_they_are_looked_at(page: Page, address: str) -> None:
+    open_page(page, address)
+    assert page.evaluate("typeof window.Plotly") == "undefined", "4.8 MB are not loaded for nothing"
+    page.get_by_role("tab", name="Curves").click() if page.get_by_role("tab").count() else page.get_by_text(
+        "Curves"
+    ).click()
+    expect(page.locator("#wb-curves .js-plotly-plot")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_the_set_up_form_says_what_is_wrong_and_starts_what_is_right(page: Page, address: str) -> None:
+    open_page(page, address, "lang=en&theme=light&view=setup")
+    model = page.get_by_label("Model")
+    expect(model).to_be_visible()
+    model.fill("./no/such/model")
+    page.locator("#wb-setup-train").click()
+    expect(page.locator("#wb-setup-refusal")).to_contain_text("./no/such/model", timeout=PATIENCE_MS)
+    assert delta(address)["state"] == "stopped"
+    model.fill("tiny")
+    page.get_by_label("Steps").fill("1")
+    page.locator("#wb-setup-train").click()
+    expect_state(page, "stopped")
+    page.wait_for_function(
+        "fetch('/wb/delta').then(a => a.json()).then(d => d.num_steps === 1 && d.next === 1)", timeout=PATIENCE_MS
+    )
+    expect(page.locator("#wb-live")).to_be_visible()

@@ -1,0 +1,1 @@
+"""The bundled tiny model and the script that made it."""

@@ -1,0 +1,156 @@
+"""Prompts that the user brings: a local file, a folder saved by ``datasets``, or a dataset of the hub."""
+
+import csv
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import ConfigError
+from workbench.tasks.base import Example
+
+Row = dict[str, Any]
+
+
+def load_examples(dataset: str, prompt_column: str = "prompt", split: str = "train") -> list[Example]:
+    """Return the dataset's rows, each with its prompt under ``prompt`` and its other columns as they are.
+
+    ``dataset`` is a .jsonl, .json, .csv or .parquet file, a folder saved by ``datasets``, or a hub id (``owner/name``,
+    ``owner/name:config``).  What exists on disk is never looked for on the hub, nor is what looks like a path.
+    ``split`` is used for folders and hub ids.  A prompt is a string or a list of messages with role and content.
+    Raises ConfigError.
+    """
+    rows = _read(dataset, split)
+    if not rows:
+        raise ConfigError(f"dataset {dataset!r} is empty")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    if prompt_column not in names:
+        raise ConfigError(f"dataset {dataset!r} has no column {prompt_column!r}; its columns are {', '.join(names)}")
+    blank = dict.fromkeys(names)
+    examples = [{**blank, **row, "prompt": row.get(prompt_column)} for row in rows]
+    for number, example in enumerate(examples, start=1):
+        _check_prompt(example["prompt"], number, dataset)
+    return examples
+
+
+def examples_forever(examples: Sequence[Example], seed: int) -> Iterator[Example]:
+    """Yield the examples endlessly, shuffled anew each epoch, the same for the same seed."""
+    if not examples:
+        raise ConfigError("there are no examples to draw prompts from")
+    rng = random.Random(f"epochs-{seed}")
+    while True:
+        yield from rng.sample(examples, len(examples))
+
+
+def _check_prompt(prompt: Any, number: int, dataset: str) -> None:
+    is_messages = (
+        isinstance(prompt, list)
+        and bool(prompt)
+        and all(isinstance(message, Mapping) and {"role", "content"} <= message.keys() for message in prompt)
+    )
+    if isinstance(prompt, str) and prompt:
+        return
+    if not is_messages:
+        kind = "empty" if prompt in ("", []) else f"a {type(prompt).__name__}"
+        raise ConfigError(
+            f"the prompt in row {number} of {dataset!r} is {kind}; "
+            "it must be a string or a list of messages with role and content"
+        )
+
+
+def _read(dataset: str, split: str) -> list[Row]:
+    path = Path(dataset).expanduser()
+    readers = _readers()
+    if path.is_dir():
+        return _read_saved_folder(path, split)
+    if path.exists() and path.suffix.lower() not in readers:
+        raise ConfigError(f"dataset file {dataset!r} has an unknown extension; use one of {', '.join(readers)}")
+    if path.exists():
+        return _read_file(path, readers[path.suffix.lower()])
+    if path.suffix.lower() in readers or dataset.startswith(("/", "./", "../", "~")):
+        raise ConfigError(f"dataset file {dataset!r} does not exist; files may be {', '.join(readers)}")
+    return _read_hub(dataset, split)
+
+
+def _readers() -> dict[str, Callable[[Path], list[Row]]]:
+    return {".jsonl": _read_jsonl, ".json": _read_json, ".csv": _read_csv, ".parquet": _read_parquet}
+
+
+def _read_file(path: Path, reader: Callable[[Path], list[Row]]) -> list[Row]:
+    try:
+        rows = reader(path)
+    except ConfigError:
+        raise
+    except (OSError, ValueError, csv.Error) as error:  # bad UTF-8, bad JSON and pyarrow's errors are ValueErrors
+        raise ConfigError(f"dataset file {str(path)!r} cannot be read: {error}") from error
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise ConfigError(
+                f"row {number} of {str(path)!r} is a {type(row).__name__}, not an object with named columns"
+            )
+    return rows
+
+
+def _read_jsonl(path: Path) -> list[Row]:
+    rows = []
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                raise ConfigError(f"line {number} of {str(path)!r} is not JSON: {error}") from error
+    return rows
+
+
+def _read_json(path: Path) -> list[Row]:
+    rows = json.loads(path.read_text(encoding="utf-8-sig"))
+    if not isinstance(rows, list):
+        raise ConfigError(f"{str(path)!r} holds a {type(rows).__name__}, not a list of objects")
+    return rows
+
+
+def _read_csv(path: Path) -> list[Row]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, restkey="")
+        rows = list(reader)
+    for number, row in enumerate(rows, start=1):
+        if "" in row:
+            raise ConfigError(f"row {number} of {str(path)!r} has more cells than the header has columns")
+    return rows
+
+
+def _read_parquet(path: Path) -> list[Row]:
+    from pyarrow import parquet  # noqa: PLC0415  comes with datasets; slow to import
+
+    return parquet.read_table(path).to_pylist()
+
+
+def _read_saved_folder(path: Path, split: str) -> list[Row]:
+    import datasets  # noqa: PLC0415  slow to import
+
+    try:
+        saved = datasets.load_from_disk(str(path))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"dataset folder {str(path)!r} was not saved by datasets: {error}") from error
+    if isinstance(saved, datasets.DatasetDict):
+        if split not in saved:
+            raise ConfigError(
+                f"dataset folder {str(path)!r} has no split {split!r}; its splits are {', '.join(map(str, saved))}"
+            )
+        saved = saved[split]
+    return saved.to_list()
+
+
+def _read_hub(dataset: str, split: str) -> list[Row]:
+    import datasets  # noqa: PLC0415  slow to import
+    import httpx  # noqa: PLC0415  what the hub's client raises through
+    from datasets.exceptions import DatasetsError  # noqa: PLC0415
+
+    name, _, config = dataset.partition(":")
+    try:
+        return datasets.load_dataset(name, config or None, split=split).to_list()
+    except (OSError, ValueError, RuntimeError, httpx.HTTPError, DatasetsError) as error:
+        raise ConfigError(f"dataset {dataset!r} is neither a file here nor readable from the hub: {error}") from error

@@ -1,0 +1,239 @@
+"""Finding reward functions by name or file, and calling them as TRL does, with every failure told in one sentence."""
+
+import asyncio
+import importlib.util
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from workbench.errors import ConfigError
+from workbench.tasks.base import Reward, RewardFunction, Task, Text, text_of
+from workbench.tasks.event_loop import EventLoopThread
+from workbench.tasks.registry import TASKS
+
+# Columns that TRL fills itself; a dataset's column of that name would collide with the keyword.
+_RESERVED = frozenset(
+    {"prompt", "prompts", "completion", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric"}
+)
+
+
+class RewardError(ValueError):
+    """A reward function raised, or returned what is not one number per completion."""
+
+
+def reward_name(function: Callable[..., Any]) -> str:
+    """Return the name of the function's metric: its ``__name__``, that of what a partial wraps, or its class's."""
+    function = getattr(function, "func", function)
+    return getattr(function, "__name__", None) or type(function).__name__
+
+
+def load_reward(name: str, task: Task | None = None) -> RewardFunction:
+    """Return the reward function ``task.function``, or ``function`` of the given task, or ``path/to/file.py:function``.
+
+    Raises ConfigError with what is missing and what there is.
+    """
+    path, colon, attribute = name.rpartition(":")
+    if colon and path.endswith(".py"):
+        return _load_from_file(Path(path).expanduser(), attribute)
+    known = {
+        f"{each.name}.{function.__name__}": function for each in TASKS.values() for function in each.reward_functions
+    }
+    if task is not None:
+        known |= {function.__name__: function for function in task.reward_functions}
+    if name not in known:
+        raise ConfigError(
+            f"reward={name!r} is not a reward; choose one of {', '.join(known)}, or path/to/file.py:function"
+        )
+    return known[name]
+
+
+def load_rewards(names: Sequence[str], task: Task | None = None) -> list[RewardFunction]:
+    """Return the reward functions of those names; ConfigError if two would share a metric."""
+    functions = [load_reward(name, task) for name in names]
+    _check_distinct(functions)
+    return functions
+
+
+def _load_from_file(path: Path, attribute: str) -> RewardFunction:
+    if not path.is_file():
+        raise ConfigError(f"reward file {str(path)!r} does not exist")
+    module = _import_file(path)
+    if not hasattr(module, attribute):
+        found = [key for key, value in vars(module).items() if inspect.isfunction(value) and not key.startswith("_")]
+        raise ConfigError(
+            f"reward file {str(path)!r} has no {attribute!r}; its functions are {', '.join(found) or 'none'}"
+        )
+    function = getattr(module, attribute)
+    if not callable(function):
+        raise ConfigError(f"{attribute!r} in reward file {str(path)!r} is a {type(function).__name__}, not a function")
+    return cast(RewardFunction, function)
+
+
+def _import_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"reward_file_{path.stem}", path)
+    assert spec is not None and spec.loader is not None, f"a .py file has a loader: {path}"
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the user's file may raise anything; it is kept as the cause
+        raise ConfigError(f"reward file {str(path)!r} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _check_distinct(functions: Sequence[Callable[..., Any]]) -> None:
+    names = [reward_name(function) for function in functions]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(
+            f"two reward functions are called {twice[0]!r}; each needs its own name, since it names the metric"
+        )
+
+
+class Scorer:
+    """Calls a fixed list of reward functions; holds the event loop that the async ones among them run on.
+
+    Make one for a run and ``close`` it, or use it in a ``with`` block.
+    """
+
+    def __init__(self, functions: Sequence[Callable[..., Any]]) -> None:
+        _check_distinct(functions)
+        self.functions = {reward_name(function): function for function in functions}
+        self._loop = EventLoopThread() if any(map(_is_async, functions)) else None
+
+    def __enter__(self) -> "Scorer":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the event loop, if there is one."""
+        if self._loop is not None:
+            self._loop.close()
+            self._loop = None
+
+    def score(
+        self,
+        prompts: Sequence[Text],
+        completions: Sequence[Text],
+        completion_ids: Sequence[Sequence[int]] | None = None,
+        columns: Mapping[str, Sequence[Any]] | None = None,
+        *,
+        trainer_state: Any = None,
+        log_extra: Callable[[str, list[Any]], None] | None = None,
+        log_metric: Callable[[str, float], None] | None = None,
+    ) -> dict[str, list[Reward]]:
+        """Return, for each function's name, one Reward per completion; NaN, with its reason, where it does not apply.
+
+        The functions are called by keyword with everything TRL passes, async ones all at once.  Raises RewardError.
+        """
+        if not prompts:
+            return {name: [] for name in self.functions}
+        keywords = {
+            **{key: list(values) for key, values in (columns or {}).items() if key not in _RESERVED},
+            "prompts": list(prompts),
+            "completions": list(completions),
+            "completion_ids": None if completion_ids is None else [list(ids) for ids in completion_ids],
+            "trainer_state": trainer_state,
+            "log_extra": log_extra or _ignore,
+            "log_metric": log_metric or _ignore,
+        }
+        returned = self._call_all(keywords)
+        return {name: _as_rewards(name, values, len(prompts)) for name, values in returned.items()}
+
+    def _call_all(self, keywords: dict[str, Any]) -> dict[str, Any]:
+        returned = {name: None if _is_async(f) else _call(name, f, keywords) for name, f in self.functions.items()}
+        if self._loop is not None:
+            waiting = {name: f for name, f in self.functions.items() if _is_async(f)}
+            returned |= self._loop.run(_call_async(waiting, keywords))
+        return returned
+
+
+def score(
+    functions: Sequence[Callable[..., Any]],
+    prompts: Sequence[Text],
+    completions: Sequence[Text],
+    completion_ids: Sequence[Sequence[int]] | None = None,
+    columns: Mapping[str, Sequence[Any]] | None = None,
+) -> dict[str, list[Reward]]:
+    """Return ``Scorer(functions).score(…)`` for a single call.
+
+    >>> score([TASKS["addition"].reward_functions[0]], ["2+3=?"], ["<answer>5</answer>"])
+    {'answer': [1.0]}
+    """
+    with Scorer(functions) as scorer:
+        return scorer.score(prompts, completions, completion_ids, columns)
+
+
+def total_rewards(scores: Mapping[str, Sequence[Reward]], weights: Sequence[float]) -> list[float]:
+    """Return each completion's weighted reward without functions that do not apply; NaN where none does, as in TRL."""
+    totals = []
+    for row in zip(*scores.values(), strict=True):
+        terms = [weight * reward for weight, reward in zip(weights, row, strict=True) if reward.is_applicable]
+        totals.append(math.fsum(terms) if terms else math.nan)
+    return totals
+
+
+def columns_of(examples: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return the columns of the rows but ``prompt``, each a list as long as the rows, for ``Scorer.score``."""
+    keys = [key for key in (examples[0] if examples else {}) if key != "prompt"]
+    return {key: [example.get(key) for example in examples] for key in keys}
+
+
+def _ignore(name: str, value: Any) -> None:
+    """Stand in for TRL's loggers."""
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+def _call(name: str, function: Callable[..., Any], keywords: dict[str, Any]) -> Any:
+    try:
+        return function(**keywords)
+    except Exception as error:  # a user's function may raise anything; it is kept as the cause
+        raise _raised(name, error, keywords) from error
+
+
+async def _call_async(functions: Mapping[str, Callable[..., Any]], keywords: dict[str, Any]) -> dict[str, Any]:
+    async def call(name: str, function: Callable[..., Any]) -> Any:
+        try:
+            return await function(**keywords)
+        except Exception as error:  # as in _call
+            raise _raised(name, error, keywords) from error
+
+    results = await asyncio.gather(*(call(name, function) for name, function in functions.items()))
+    return dict(zip(functions, results, strict=True))
+
+
+def _raised(name: str, error: Exception, keywords: dict[str, Any]) -> RewardError:
+    first = text_of(keywords["prompts"][0])
+    return RewardError(f"reward function {name!r} raised {type(error).__name__}: {error} (first prompt {first[:80]!r})")
+
+
+def _as_rewards(name: str, returned: Any, num_completions: int) -> list[Reward]:
+    if isinstance(returned, (str, bytes, Mapping)) or not hasattr(returned, "__iter__"):
+        raise RewardError(f"reward function {name!r} returned a {type(returned).__name__}, not a list of numbers")
+    values = list(returned)
+    if len(values) != num_completions:
+        raise RewardError(f"reward function {name!r} returned {len(values)} values for {num_completions} completions")
+    return [_as_reward(name, value) for value in values]
+
+
+def _as_reward(name: str, value: Any) -> Reward:
+    if value is None:
+        return Reward(math.nan, f"{name} returned None: not applicable")
+    if not isinstance(value, Real) and hasattr(value, "item"):  # numpy's bool, a tensor's element
+        value = value.item()
+    if not isinstance(value, Real):
+        raise RewardError(f"reward function {name!r} returned {value!r}, a {type(value).__name__}, not a number")
+    number, reason = float(value), getattr(value, "reason", "")
+    if math.isinf(number):
+        raise RewardError(f"reward function {name!r} returned {number}, which is not finite")
+    if math.isnan(number):
+        return Reward(number, reason or f"{name} returned NaN: not applicable")
+    return Reward(number, reason)

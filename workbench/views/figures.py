@@ -1,0 +1,57 @@
+"""What all Plotly figures share: the theme's colours, quiet axes, titles at the left edge, a sentence when empty."""
+
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+
+from workbench.views.theme import FONT, THEMES, Theme
+
+
+def theme_of(name: str) -> Theme:
+    return THEMES.get(name, THEMES["light"])
+
+
+def plain(text: str) -> str:
+    """Return `text` as Plotly shows it letter by letter: it reads tags in every label and hover text."""
+    return escape(text, quote=False)
+
+
+def heading(title: str, note: str, colours: Theme) -> str:
+    """Return a title in ink with a quiet note after it."""
+    return f"<b>{title}</b>  <span style='color:{colours.ink2};font-size:12px'>{note}</span>"
+
+
+def themed(figure: go.Figure, colours: Theme, title: str = "", **layout: Any) -> go.Figure:
+    """Lay the theme over `figure` and return it."""
+    axis: dict[str, Any] = {"gridcolor": colours.line, "linecolor": colours.line2, "zerolinecolor": colours.line2}
+    figure.update_xaxes(**axis, showgrid=False, zeroline=False, tickcolor=colours.line2, title_font_size=11)
+    figure.update_yaxes(**axis, zeroline=False, title_font_size=11)
+    settings = {
+        "template": None,
+        "paper_bgcolor": colours.sheet,
+        "plot_bgcolor": colours.sheet,
+        "font": {"family": FONT, "size": 11, "color": colours.ink2},
+        "margin": {"l": 56, "r": 20, "t": 76, "b": 76},
+        "height": 400,
+        "title": {"text": title, "x": 0, "xref": "paper", "xanchor": "left", "y": 0.97, "font": {"size": 14}},
+        "title_font_color": colours.ink,
+        "hoverlabel": {"bgcolor": colours.sheet, "bordercolor": colours.line2, "font": {"color": colours.ink}},
+        "legend": {"orientation": "h", "x": 0, "y": -0.22, "itemclick": False, "itemdoubleclick": False},
+    }
+    return figure.update_layout(**settings | layout)
+
+
+def say(figure: go.Figure, sentence: str, colours: Theme, *, y: float = 0.5, axes: str | None = None) -> None:
+    """Write `sentence` across the middle, of the panel with these axes ("" or "2") if given, on a legible ground."""
+    figure.add_annotation(
+        text=sentence,
+        x=0.5,
+        y=y,
+        xref="paper" if axes is None else f"x{axes} domain",
+        yref="paper" if axes is None else f"y{axes} domain",
+        showarrow=False,
+        font={"size": 13, "color": colours.ink},
+        bgcolor=colours.sheet,
+        borderpad=6,
+    )

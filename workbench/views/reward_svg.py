@@ -1,0 +1,105 @@
+"""The reward over the steps, with a numbered line where a knob changed, as a static SVG."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.views import svg
+from workbench.views.curves import smoothed, thinned
+from workbench.views.figures import theme_of
+from workbench.views.knobmarks import KnobMark, describe_change, knob_marks
+from workbench.views.theme import Theme
+from workbench.views.words import word
+
+Row = Mapping[str, Any]
+WIDTH, HEIGHT = 860, 240
+LEFT, RIGHT, TOP, BOTTOM = 44, 76, 66, 40
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Where a step and a reward lie."""
+
+    first: int
+    last: int
+    low: float
+    high: float
+
+    def x(self, step: float) -> float:
+        return LEFT + (step - self.first) / max(self.last - self.first, 1) * (WIDTH - LEFT - RIGHT)
+
+    def y(self, value: float) -> float:
+        return TOP + (self.high - value) / (self.high - self.low) * (HEIGHT - TOP - BOTTOM)
+
+
+def reward_svg(rows: Sequence[Row], events: Sequence[Row], *, theme: str = "light", lang: str = "en") -> str:
+    """Return the mean reward of every step: dots, their exponential average, and the knob changes. A gap stays one."""
+    colours, title = theme_of(theme), word("reward", lang).capitalize()
+    parts = [svg.tag("text", title, x=LEFT, y=18, font_size=14, font_weight=650, fill=colours.ink)]
+    if not rows:
+        parts.append(svg.tag("text", word("no_steps", lang), x=WIDTH / 2, y=HEIGHT / 2, text_anchor="middle"))
+        return svg.document(WIDTH, HEIGHT, parts, colours, word("no_steps", lang))
+    known = [row["metrics"]["reward"] for row in rows if row["metrics"].get("reward") is not None]
+    low, high = min([0.0, *known]), max([0.0, *known]) * 1.08
+    axes = Axes(rows[0]["step"], rows[-1]["step"], low, high if high > low else low + 1)
+    parts += _ground(axes, colours, lang) + _knobs(knob_marks(events), axes, colours) + _curve(axes, rows, colours)
+    return svg.document(WIDTH, HEIGHT, parts, colours, title)
+
+
+def _curve(axes: Axes, rows: Sequence[Row], colours: Theme) -> list[svg.Part]:
+    values = [row["metrics"].get("reward") for row in rows]
+    steps = [row["step"] for row in rows]
+    dots = thinned([None if v is None else (axes.x(s), axes.y(v)) for s, v in zip(steps, values, strict=True)])
+    averages = zip(steps, smoothed(values), strict=True)
+    places = thinned([None if v is None else (axes.x(s), axes.y(v)) for s, v in averages])
+    parts = [svg.tag("circle", cx=dot[0], cy=dot[1], r=2.0, fill=colours.ink, fill_opacity=0.35) for dot in dots if dot]
+    parts += [svg.polyline(piece, colours.ink, stroke_width=2) for piece in pieces(places)]
+    if places[-1] is not None:
+        x, y = places[-1]
+        parts.append(svg.tag("text", f"{values[-1]:.2f}", x=x + 8, y=y + 4, font_weight=600, fill=colours.ink))
+    return parts
+
+
+def pieces(places: Sequence[tuple[float, float] | None]) -> list[list[tuple[float, float]]]:
+    """Return the unbroken runs of places.
+
+    >>> pieces([(0, 0), None, (2, 0), (3, 0)])
+    [[(0, 0)], [(2, 0), (3, 0)]]
+    """
+    runs: list[list[tuple[float, float]]] = [[]]
+    for place in places:
+        if place is None:
+            runs.append([])
+        else:
+            runs[-1].append(place)
+    return [run for run in runs if run]
+
+
+def _ground(axes: Axes, colours: Theme, lang: str) -> list[svg.Part]:
+    parts, base = [], HEIGHT - BOTTOM
+    for value in svg.round_ticks(axes.low, axes.high, 4):
+        y = axes.y(value)
+        parts.append(svg.line(LEFT, y, WIDTH - RIGHT, y, colours.line))
+        parts.append(svg.tag("text", f"{value:g}".replace("-", "−"), x=LEFT - 6, y=y + 4, text_anchor="end"))
+    parts.append(svg.line(LEFT, base, WIDTH - RIGHT, base, colours.ink3))
+    for step in sorted({axes.first, *(int(s) for s in svg.round_ticks(axes.first, axes.last, 5) if s == int(s))}):
+        parts.append(svg.tag("text", str(step), x=axes.x(step), y=base + 16, text_anchor="middle"))
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    return [*parts, svg.tag("text", word("step", lang), x=middle, y=base + 32, text_anchor="middle")]
+
+
+def _knobs(marks: Sequence[KnobMark], axes: Axes, colours: Theme) -> list[svg.Part]:
+    """Return the lines and discs of the knob changes, and their words where the next one leaves them room."""
+    parts = []
+    ends = [*(axes.x(mark.step) - 10 for mark in marks[1:]), float(WIDTH)][: len(marks)]
+    for mark, end in zip(marks, ends, strict=True):
+        x, words = axes.x(mark.step), ", ".join(map(describe_change, mark.events))
+        parts.append(svg.line(x, TOP - 12, x, HEIGHT - BOTTOM, colours.ink3, stroke_dasharray="2 3"))
+        parts.append(svg.tag("circle", cx=x, cy=TOP - 20.0, r=7.5, fill=colours.ink))
+        number = {"x": x, "y": TOP - 16.5, "text_anchor": "middle", "font_weight": 650, "font_size": 10}
+        parts.append(svg.tag("text", str(mark.number), fill=colours.sheet, **number))
+        if x + 12 + svg.text_width(words) < end:
+            parts.append(svg.tag("text", words, x=x + 12, y=TOP - 16, fill=colours.ink2))
+        elif mark is marks[-1]:  # at the end of the axis: to the left of its disc
+            parts.append(svg.tag("text", words, x=x - 12, y=TOP - 16, fill=colours.ink2, text_anchor="end"))
+    return parts

@@ -1,0 +1,66 @@
+"""The words of the pictures in English and Chinese."""
+
+from collections.abc import Mapping
+
+LANGUAGES = ("en", "zh")
+
+WORDS: Mapping[str, tuple[str, str]] = {
+    "advantage": ("advantage", "优势 advantage"),
+    "all_one": ("Every ratio is exactly 1: first update on these samples", "概率比都恰好为 1：这批样本的第一次更新"),
+    "all_one_mu": (
+        "Every ratio is exactly 1: one update per batch (μ = 1)",
+        "概率比都恰好为 1：每批只更新一次（μ = 1）",
+    ),
+    "band": ("clip band", "裁剪带"),
+    "clip_title": ("Clipped objective", "裁剪目标 clipped objective"),
+    "completion": ("completion", "回答"),
+    "count": ("tokens (square-root scale)", "词元数（平方根刻度）"),
+    "cut_off": ("cut off", "截断"),
+    "dead_group": (
+        "{n} equal rewards, so A = 0: no gradient",
+        "{n} 个奖励相同，A = 0：没有梯度",
+    ),
+    "flat": ("gradient = 0", "梯度 = 0"),
+    "inner_update": ("inner update {k} of {n}", "内层更新 {k} / {n}"),
+    "kl_axis": ("nats", "nats"),
+    "kl_mean": ("mean {value}", "均值 {value}"),
+    "kl_title": ("KL to the reference, token by token", "与参考策略的 KL，逐词元"),
+    "length": ("tokens", "词元数"),
+    "less_likely": ("less likely", "更不可能"),
+    "live": ("inside the band", "带内"),
+    "mean_std": ("mean {mean}, std {std}", "均值 {mean}，标准差 {std}"),
+    "more_likely": ("more likely", "更可能"),
+    "negative": ("A < 0, push down", "A < 0，压低"),
+    "no_reference": ("The reference was not scored in this step", "这一步没有给参考策略打分"),
+    "no_reward": ("No reward function applied to these completions", "没有适用于这些回答的奖励函数"),
+    "no_steps": ("No steps yet: train, and the curves appear here", "还没有步骤：开始训练后，曲线会出现在这里"),
+    "no_tokens": ("The completions are empty: no token to show", "回答都是空的：没有词元可画"),
+    "not_a_number": ("{n} tokens without a ratio", "{n} 个词元没有概率比"),
+    "objective_axis": ("L / |A|", "L / |A|"),
+    "off_scale": ("off scale", "超出范围"),
+    "outside": ("outside band, still learning", "带外，仍在学习"),
+    "positive": ("A > 0, push up", "A > 0，推高"),
+    "ratio_axis": ("probability ratio r = π / π_old (log scale)", "概率比 r = π / π_old（对数刻度）"),
+    "ratio_title": ("How far the tokens have moved", "词元移动了多远"),
+    "result": ("result", "结果"),
+    "reward": ("reward", "奖励 reward"),
+    "same_policy": ("Policy and reference agree on every token", "策略与参考策略在每个词元上都相同"),
+    "step": ("step", "步"),
+    "summary": (
+        "{dead} zero gradient, {out} outside but learning, of {n} tokens",
+        "{n} 个词元：{dead} 个零梯度，{out} 个带外但仍在学习",
+    ),
+    "target": ("target", "目标"),
+    "token_axis": ("token", "词元"),
+    "zero_gradient": ("zero gradient", "零梯度"),
+}
+
+
+def word(key: str, lang: str, **values: object) -> str:
+    """Return a phrase, with its blanks filled; English for any language but "zh".
+
+    >>> word("inner_update", "en", k=2, n=4)
+    'inner update 2 of 4'
+    """
+    english, chinese = WORDS[key]
+    return (chinese if lang == "zh" else english).format(**values)
