@@ -179,9 +179,9 @@ def test_the_curves_are_drawn_by_plotly_when_they_are_looked_at(page: Page, addr
 
 
 def test_the_set_up_form_says_what_is_wrong_and_starts_what_is_right(page: Page, address: str) -> None:
-    open_page(page, address, "lang=en&theme=light&view=setup")
+    page.goto(f"{address}/?lang=en&theme=light&view=setup")
     model = page.get_by_label("Model")
-    expect(model).to_be_visible()
+    expect(model).to_be_visible(timeout=PATIENCE_MS)
     model.fill("./no/such/model")
     page.locator("#wb-setup-train").click()
     expect(page.locator("#wb-setup-refusal")).to_contain_text("./no/such/model", timeout=PATIENCE_MS)

@@ -76,7 +76,7 @@ def build_setup_form(workbench: Workbench) -> None:
         fields["reward_funcs"] = gr.Textbox("", **_words("reward_funcs", 0))
         fields["reward_weights"] = gr.Textbox("", **_words("reward_weights", 0))
     with gr.Row():
-        for name, value in (("prompts_per_step", 8), ("max_steps", 200), ("seed", 0), ("lora_r", 8)):
+        for name, value in (("prompts_per_step", 8), ("max_steps", 100), ("seed", 0), ("lora_r", 8)):
             fields[name] = gr.Number(value, precision=0, **_words(name, 0))
         fields["dtype"] = gr.Dropdown(["auto", "float32", "bfloat16"], value="auto", **_words("dtype", 0))
     button = gr.Button(_BUTTON[0], variant="primary", elem_id="wb-setup-train")
