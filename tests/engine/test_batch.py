@@ -1,7 +1,7 @@
 import torch
 
 from tests.engine.arrays import PROMPTS, sample_batch
-from workbench.engine.batch import TokenBatch, score, score_reference
+from workbench.engine.batch import TokenBatch, rows_per_pass, score, score_reference
 from workbench.run.knobs import Knobs
 
 KNOBS = Knobs(num_generations=4, max_completion_length=10, temperature=1.3)
@@ -67,3 +67,12 @@ def test_the_reference_scores_without_the_adapter_whatever_the_micro_batch_and_0
         assert (ref_logps[~batch.mask] == 0).all() and not ref_logps.requires_grad
     with torch.no_grad():
         assert (score(policy, batch)[0] - expected)[batch.mask].abs().max() > 0.1
+
+
+def test_a_large_vocabulary_is_scored_in_fewer_rows_at_once() -> None:
+    mask = torch.ones(64, 256, dtype=torch.bool)
+    batch = TokenBatch(mask[:, :4].long(), mask[:, :4], mask.long(), mask, 1.0)
+    assert rows_per_pass(batch, vocab_size=262, at_most=64) == 64
+    rows = rows_per_pass(batch, vocab_size=151_936, at_most=64)
+    assert 1 <= rows < 64 and rows * 256 * 151_936 <= 2**28 < (rows + 1) * 256 * 151_936
+    assert rows_per_pass(batch, vocab_size=10**9, at_most=64) == 1

@@ -1,6 +1,6 @@
 import math
-import sys
 import threading
+import time
 from dataclasses import asdict, fields
 
 import pytest
@@ -136,23 +136,28 @@ def test_a_proposal_is_used_from_the_next_take_on_and_keeps_what_others_proposed
 
 
 @pytest.fixture
-def hasty_threads():
-    """Make the interpreter switch between threads as often as it can, so that a missing lock shows."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(usual)
+def slow_merge(monkeypatch):
+    """Let the other threads run while a proposal is being merged, so that a missing lock shows."""
+    changed = Knobs.changed
+
+    def slow(knobs, changes):
+        merged = changed(knobs, changes)
+        time.sleep(0.0005)
+        return merged
+
+    monkeypatch.setattr(Knobs, "changed", slow)
 
 
-def test_two_threads_of_fifty_proposals_are_never_taken_half_and_none_is_lost(hasty_threads):
+def test_two_threads_of_fifty_proposals_are_never_taken_half_and_none_is_lost(slow_merge):
     """Each thread moves its own pair of knobs together; whoever takes meanwhile sees both or neither."""
     board = KnobBoard(Knobs(beta=0.0, epsilon=0.0, num_generations=2, max_completion_length=2))
-    start, num_running = threading.Barrier(3), threading.Semaphore(0)
+    start, num_running, kept = threading.Barrier(3), threading.Semaphore(0), []
 
     def propose(*names: str, values) -> None:
         start.wait()
         for value in values:
             board.propose(**dict.fromkeys(names, value))
+            kept.append(getattr(board.read()[1], names[0]) == value)
         num_running.release()
 
     threads = [
@@ -171,4 +176,5 @@ def test_two_threads_of_fifty_proposals_are_never_taken_half_and_none_is_lost(ha
         thread.join()
     taken.append(board.take())
     assert all(k.beta == k.epsilon and k.num_generations == k.max_completion_length for k in taken)
-    assert (taken[-1].beta, taken[-1].num_generations) == (1.0, 52), "no proposal was lost"
+    assert (taken[-1].beta, taken[-1].num_generations) == (1.0, 52)
+    assert len(kept) == 100 and all(kept), "no thread's proposal was undone by the other's"

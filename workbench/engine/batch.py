@@ -12,6 +12,8 @@ from workbench.engine.prompts import PromptBatch
 from workbench.engine.sampling import Rollout
 from workbench.grpo import logps_and_entropy
 
+LOGITS_IN_A_PASS = 2**28  # a gibibyte in float32; the gradient needs as much again
+
 
 @dataclass(frozen=True, eq=False)
 class TokenBatch:
@@ -44,6 +46,12 @@ class TokenBatch:
             completion_ids=self.completion_ids[rows, :length],
             mask=self.mask[rows, :length],
         )
+
+
+def rows_per_pass(batch: TokenBatch, vocab_size: int, at_most: int) -> int:
+    """Return how many rows to score at once: `at_most`, or fewer where their logits would need more than a gibibyte."""
+    fitting = LOGITS_IN_A_PASS // (batch.mask.shape[1] * vocab_size)
+    return max(1, min(at_most, fitting))
 
 
 def score(policy: Policy, batch: TokenBatch) -> tuple[Float[Tensor, "B T"], Float[Tensor, "B T"]]:

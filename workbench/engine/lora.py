@@ -12,7 +12,7 @@ from torch import Tensor
 ADAPTER = "default"
 
 
-def lora_layers(model: PeftModel) -> dict[str, LoraLayer]:
+def lora_layers(model: PeftModel) -> dict[str, Any]:
     """Return the layers that carry the adapter, by their names in the model."""
     return {name: m for name, m in model.named_modules() if isinstance(m, LoraLayer) and ADAPTER in m.lora_A}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,8 +25,6 @@ from workbench.grpo import (
 from workbench.run.knobs import Knobs
 from workbench.run.record import CompletionRecord, GroupRecord, StepRecord
 from workbench.tasks.base import Example
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +73,7 @@ def measure(data: StepData, judge: Judge, vocabulary: Vocabulary) -> StepRecord:
     )
 
 
-def _on_cpu(value: T) -> T:
+def _on_cpu(value: Any) -> Any:
     """Return a dataclass of tensors, or a tuple of them, with its tensors on the CPU."""
     if isinstance(value, Tensor):
         return value.cpu()

@@ -97,7 +97,7 @@ def load_policy(config: RunConfig) -> Policy:
     location = model_location(config.model)
     try:
         tokenizer = AutoTokenizer.from_pretrained(location)
-        base = AutoModelForCausalLM.from_pretrained(location, dtype=dtype)
+        base: Any = AutoModelForCausalLM.from_pretrained(location, dtype=dtype)
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"model={config.model!r} could not be loaded: {_first_line(error)}") from error
     base.to(device)
@@ -141,7 +141,7 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 
-def _special_ids(tokenizer: PreTrainedTokenizerBase, base: Any) -> tuple[tuple[int, ...], int]:
+def _special_ids(tokenizer: Any, base: Any) -> tuple[tuple[int, ...], int]:
     """Return every id that ends a completion, and the padding id (any will do: masks come from lengths)."""
     configured = getattr(base.generation_config, "eos_token_id", None)
     ids = configured if isinstance(configured, (list, tuple)) else [configured]

@@ -35,7 +35,7 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Any) -> str:
     if isinstance(prompt, str):
         return prompt
     if tokenizer.chat_template is not None:
-        return tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True)
+        return str(tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True))
     return "\n".join(str(message.get("content") or "") for message in prompt)
 
 

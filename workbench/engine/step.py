@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 
 import torch
 
-from workbench.engine.batch import TokenBatch, score_reference
+from workbench.engine.batch import TokenBatch, rows_per_pass, score_reference
 from workbench.engine.clock import Clock
 from workbench.engine.measure import StepData, measure
 from workbench.engine.policy import Policy
@@ -53,8 +53,9 @@ def grpo_step(
     batch = TokenBatch.of(prompts, rollout, G, knobs.temperature)
 
     yield Progress(step, "score")
+    rows = rows_per_pass(batch, policy.model.config.vocab_size, config.micro_batch_size)
     needs_reference = knobs.beta != 0 or config.score_reference
-    ref_logps = score_reference(policy, batch, config.micro_batch_size) if needs_reference else None
+    ref_logps = score_reference(policy, batch, rows) if needs_reference else None
     clock.lap("score")
 
     updates = yield from update_policy(
@@ -65,7 +66,7 @@ def grpo_step(
         advantages,
         knobs,
         step=step,
-        micro_batch_size=config.micro_batch_size,
+        micro_batch_size=rows,
         max_grad_norm=config.max_grad_norm,
     )
     clock.lap("update")

@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -21,10 +22,10 @@ class Vocabulary:
         return self._texts[token_id]
 
     def _read(self, token_id: int) -> str:
-        symbol = self._tokenizer.convert_ids_to_tokens(token_id)
+        symbol: Any = self._tokenizer.convert_ids_to_tokens(token_id)
         if symbol is None:
             return f"<id {token_id}>"  # the model's table of embeddings is larger than the tokenizer's vocabulary
-        text = self._tokenizer.decode([token_id], skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        text: Any = self._tokenizer.decode([token_id], skip_special_tokens=False, clean_up_tokenization_spaces=False)
         if symbol.startswith("▁") and not text.startswith(" "):
             return " " + text  # SentencePiece decoders drop the space in front of the first word
         return text if _REPLACEMENT not in text else _split_bytes(symbol)

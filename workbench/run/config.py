@@ -38,7 +38,7 @@ class RunConfig:
     lora_alpha: int = setting(16, "LoRA alpha; the update is scaled by alpha / r", low=1, high=4096)
     max_grad_norm: float = setting(1.0, "gradients with a larger norm are scaled down to it", low=1e-6, high=1e6)
     weight_decay: float = setting(0.0, "AdamW's weight decay on the LoRA weights", low=0.0, high=1.0)
-    micro_batch_size: int = setting(64, "completions in one forward pass; smaller needs less memory", low=1, high=65536)
+    micro_batch_size: int = setting(64, "most completions in a forward pass; fewer need less memory", low=1, high=65536)
     num_threads: int = setting(0, "CPU threads; 0: one for a tiny model, else all cores", low=0, high=1024)
     score_reference: bool = setting(True, "score the reference for display even when β is 0, so that KL can be seen")
     save_steps: int = setting(1, "steps between two saves of the adapter in the run folder", low=1, high=10_000_000)

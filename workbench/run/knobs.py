@@ -66,6 +66,7 @@ class KnobSpec:
         return value
 
     def _check_number(self, value: Any) -> float | int:
+        assert self.low is not None and self.high is not None, f"{self.name}: a number has a range"
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not is_number or not self.low <= value <= self.high:  # NaN is in no range
             raise KnobError(self._refusal(value))

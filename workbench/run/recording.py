@@ -1,7 +1,7 @@
 """A step as a file and back: `steps/000042.npz`, arrays of all its completions end to end and one JSON text."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def read_step(path: Path) -> StepRecord:
         raise ValueError(f"{path} has schema {plain['schema']}; this version reads schema {SCHEMA}")
     knobs = Knobs(**plain["knobs"])
     vocabulary = {int(token): text for token, text in plain["vocabulary"].items()}
-    rows = iter(_split_rows(arrays, [c["length"] for group in plain["groups"] for c in group["completions"]]))
+    rows = _split_rows(arrays, [c["length"] for group in plain["groups"] for c in group["completions"]])
     groups = tuple(_read_group(group, rows, knobs, vocabulary) for group in plain["groups"])
     kept = {name: plain[name] for name in ("step", "metrics", "reward_weights", "reward_max", "timings", "device")}
     return StepRecord(knobs=knobs, updates=tuple(plain["updates"]), groups=groups, vocabulary=vocabulary, **kept)
@@ -86,19 +86,24 @@ def _plain_completion(c: CompletionRecord) -> dict[str, Any]:
     return plain | {"rewards": dict(c.rewards), "reasons": dict(c.reasons), "length": len(c.token_ids)}
 
 
-def _split_rows(arrays: Mapping[str, np.ndarray], lengths: list[int]) -> Iterable[dict[str, np.ndarray]]:
+def _split_rows(arrays: Mapping[str, np.ndarray], lengths: list[int]) -> Iterator[dict[str, Any]]:
     ends = np.cumsum(lengths)
     for end, length in zip(ends.tolist(), lengths, strict=True):
         part = slice(end - length, end)
         yield {name: a[:, part] if name in _PER_UPDATE else a[part] for name, a in arrays.items()}
 
 
-def _read_group(plain: dict, rows: Iterable[dict], knobs: Knobs, vocabulary: Mapping[int, str]) -> GroupRecord:
+def _read_group(
+    plain: dict[str, Any], rows: Iterator[dict[str, Any]], knobs: Knobs, vocabulary: Mapping[int, str]
+) -> GroupRecord:
     completions = tuple(_read_completion(c, next(rows), knobs, vocabulary) for c in plain.pop("completions"))
-    return GroupRecord(completions=completions, **plain | {"budget": tuple(plain["budget"])})
+    budget = tuple(plain.pop("budget"))
+    return GroupRecord(completions=completions, budget=budget, **plain)
 
 
-def _read_completion(plain: dict, row: dict, knobs: Knobs, vocabulary: Mapping[int, str]) -> CompletionRecord:
+def _read_completion(
+    plain: dict[str, Any], row: dict[str, Any], knobs: Knobs, vocabulary: Mapping[int, str]
+) -> CompletionRecord:
     del plain["length"]
     return CompletionRecord(
         tokens=tuple(vocabulary[token] for token in row["token_ids"].tolist()),

@@ -149,11 +149,11 @@ def ratio_ticks(bounds: Bounds, reach: float) -> list[tuple[float, str]]:
     """Return the ratios to label on the axis: 1, the ends of the band by name, and round ones that leave them room.
 
     >>> [text for _, text in ratio_ticks(Bounds(0.8, 1.2, inf), 0.5)]
-    ['1', '1−ε', '1+ε', '0.67', '1.5']
+    ['1', '1−ε', '1+ε', '0.67', '1.5', '1.33']
     """
     named = [(1.0, "1"), (bounds.low, "1−ε"), (bounds.high, "1+ε")]
     kept = [(r, text) for r, text in named if r > 0 and (text == "1" or abs(log(r)) > reach / 9)]
-    for r in (0.35, 0.5, 0.67, 0.75, 1.33, 1.5, 2.0, 2.8):
+    for r in (0.35, 0.5, 0.67, 1.5, 2.0, 2.8, 0.75, 1.33):
         if abs(log(r)) < reach * 0.95 and all(abs(log(r / q)) > reach / 5 for q, _ in kept):
             kept.append((r, f"{r:g}"))
     return kept

@@ -1,5 +1,6 @@
 """One group of one step as the JSON that the page draws: immutable, fetched when somebody looks at it."""
 
+import codecs
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from workbench.run.record import CompletionRecord, GroupRecord, StepRecord
 
 _BYTES = re.compile(r"<0x([0-9A-F]{2})>")
-_LONGEST_CHARACTER = 4  # bytes in UTF-8
 
 
 def page_group(run: str, record: StepRecord, index: int) -> dict[str, Any]:
@@ -103,11 +103,15 @@ def visible_spans(tokens: Sequence[str]) -> tuple[list[str], list[list[int]] | N
 def _whole_character(tokens: Sequence[str], start: int) -> tuple[int, str]:
     """Return the end and the text of the shortest run of tokens from `start` whose bytes are whole characters."""
     if _BYTES.search(tokens[start]):
-        for end in range(start + 1, min(start + _LONGEST_CHARACTER, len(tokens)) + 1):
+        decoder, text = codecs.getincrementaldecoder("utf-8")(), ""
+        for end in range(start + 1, len(tokens) + 1):
             try:
-                return end, b"".join(map(_to_bytes, tokens[start:end])).decode("utf-8")
+                text += decoder.decode(_to_bytes(tokens[end - 1]))
             except UnicodeDecodeError:
-                continue
+                break
+            is_whole = not decoder.getstate()[0]
+            if is_whole:
+                return end, text
     return start + 1, tokens[start]
 
 

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import plotly.graph_objects as go
-
 from workbench.run.knobs import knob_spec
 from workbench.views.theme import Theme
 
-CLOSEST = 0.03  # of the steps' width: discs nearer than this would hide one another
+CLOSEST_DISCS = 0.03  # of the steps' width: nearer discs would hide one another
+CLOSEST_LINES = 0.02
 
 
 @dataclass(frozen=True)
@@ -52,47 +51,55 @@ def caption(marks: Sequence[KnobMark], colours: Theme, most_letters: int = 170) 
     return f"<span style='color:{colours.ink2}'>{'&nbsp;&nbsp;&nbsp; '.join(reversed(texts))}</span>" if texts else ""
 
 
-def mark_knobs(
-    figure: go.Figure, marks: Sequence[KnobMark], steps: Sequence[int], colours: Theme, columns: int
-) -> None:
-    """Cross all panels with a dashed line a mark, tint every other regime, and number the marks above the first row."""
+def knob_shapes(
+    marks: Sequence[KnobMark], axes: Sequence[str], columns: int, steps: Sequence[int], colours: Theme
+) -> list[dict[str, Any]]:
+    """Return a dashed line a mark in all panels, a tint over every other regime, and discs above the first row."""
     if not steps:
-        return
-    ends = [*(mark.step for mark in marks[1:]), steps[-1]][: len(marks)]
-    for mark, end in zip(marks, ends, strict=True):
-        if mark.number % 2 and mark.step < end:
-            figure.add_vrect(
-                x0=mark.step, x1=end, fillcolor=colours.band, line_width=0, layer="below", row="all", col="all"
-            )
-        line = {"color": colours.ink3, "width": 1, "dash": "dot"}
-        figure.add_vline(x=mark.step, line=line, layer="below", row="all", col="all")
-    for mark in _apart(marks, CLOSEST * max(steps[-1] - steps[0], 1)):
-        for column in range(1, columns + 1):
-            _add_disc(figure, mark, "" if column == 1 else str(column), colours)
+        return []
+    lines = _apart(marks, CLOSEST_LINES * max(steps[-1] - steps[0], 1))
+    shapes = [shape for axis in axes for shape in _regimes(lines, steps[-1], axis, colours)]
+    return shapes + [_disc(mark, axis, colours) for axis in axes[:columns] for mark in _numbered(marks, steps)]
+
+
+def numerals(marks: Sequence[KnobMark], axis: str, steps: Sequence[int], colours: Theme) -> list[dict[str, Any]]:
+    """Return the numbers in the discs of one column, with the changes to read on hover."""
+    return [_numeral(mark, axis, colours) for mark in _numbered(marks, steps)]
+
+
+def _numbered(marks: Sequence[KnobMark], steps: Sequence[int]) -> list[KnobMark]:
+    return _apart(marks, CLOSEST_DISCS * max(steps[-1] - steps[0], 1)) if steps else []
+
+
+def _regimes(marks: Sequence[KnobMark], last: int, axis: str, colours: Theme) -> list[dict[str, Any]]:
+    """Return a panel's lines, and the tint after every other one."""
+    place = {"xref": f"x{axis}", "yref": f"y{axis} domain", "y0": 0, "y1": 1, "layer": "below"}
+    stroke = {"color": colours.ink3, "width": 1, "dash": "dot"}
+    shapes = [{"type": "line", "x0": mark.step, "x1": mark.step, "line": stroke, **place} for mark in marks]
+    ends = [*(mark.step for mark in marks[1:]), last][: len(marks)]
+    for mark, end in list(zip(marks, ends, strict=True))[::2]:
+        tint = {"type": "rect", "x0": mark.step, "x1": end, "fillcolor": colours.band, "line": {"width": 0}}
+        shapes.insert(0, tint | place)
+    return shapes
 
 
 def _apart(marks: Sequence[KnobMark], closest: float) -> list[KnobMark]:
-    """Return the marks whose discs can be told apart, newest first."""
+    """Return the marks that can be told apart, oldest first; of two that cannot, the newer."""
     kept: list[KnobMark] = []
     for mark in reversed(marks):
         if not kept or kept[-1].step - mark.step >= closest:
             kept.append(mark)
-    return kept
+    return kept[::-1]
 
 
-def _add_disc(figure: go.Figure, mark: KnobMark, axis: str, colours: Theme) -> None:
-    place = {"xref": f"x{axis}", "yref": f"y{axis} domain"}
-    box = {"x0": -7, "x1": 7, "y0": 1, "y1": 15}
-    size = {"xsizemode": "pixel", "ysizemode": "pixel", "xanchor": mark.step, "yanchor": 1}
-    figure.add_shape(type="circle", fillcolor=colours.ink, line_width=0, **place, **box, **size)
-    figure.add_annotation(
-        text=f"<b>{mark.number}</b>",
-        hovertext="<br>".join(map(describe_change, mark.events)),
-        x=mark.step,
-        y=1,
-        yshift=8,
-        yanchor="middle",
-        showarrow=False,
-        font={"size": 10, "color": colours.sheet},
-        **place,
-    )
+def _disc(mark: KnobMark, axis: str, colours: Theme) -> dict[str, Any]:
+    place = {"xref": f"x{axis}", "yref": f"y{axis} domain", "xanchor": mark.step, "yanchor": 1}
+    size = {"xsizemode": "pixel", "ysizemode": "pixel", "x0": -7, "x1": 7, "y0": 1, "y1": 15}
+    return {"type": "circle", "fillcolor": colours.ink, "line": {"width": 0}, **place, **size}
+
+
+def _numeral(mark: KnobMark, axis: str, colours: Theme) -> dict[str, Any]:
+    place = {"x": mark.step, "y": 1, "xref": f"x{axis}", "yref": f"y{axis} domain", "yshift": 8, "yanchor": "middle"}
+    font = {"size": 10, "color": colours.sheet}
+    words = "<br>".join(map(describe_change, mark.events))
+    return {"text": f"<b>{mark.number}</b>", "hovertext": words, "showarrow": False, "font": font, **place}

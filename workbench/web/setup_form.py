@@ -91,14 +91,14 @@ def build_setup_form(workbench: Workbench) -> None:
             return f"⚠ {error}"
         return ""
 
-    private = {"api_visibility": "private", "show_progress": "hidden"}
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     button.click(train, list(fields.values()), refusal, **private).then(None, refusal, None, js=_ON_TRAINED)
     fields["preset"].input(_fill_from_preset, fields["preset"], [fields["task"], fields["reward_weights"]], **private)
     outputs = [title, button, *fields.values()]
     language.language(_relabelled(list(fields)), None, outputs, **private)
 
 
-def _words(name: str, language: int) -> dict[str, str]:
+def _words(name: str, language: int) -> dict[str, Any]:
     words = WORDS[name]
     return {"label": words[language], "info": words[2 + language]}
 

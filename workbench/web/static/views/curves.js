@@ -230,7 +230,7 @@ function klPanel(a) {
   const shown = [0, step];
   const grid = shown.flatMap((v) => [
     line(a.left, y(v), a.right, y(v), { stroke: v ? 'var(--line)' : 'var(--line2)' }),
-    label(a.left - 6, y(v) + 4, v ? fixed(v, tickDigits([0, step])) : '0', {
+    label(a.left - 4, y(v) + 4, v ? fixed(v, tickDigits([0, step])) : '0', {
       'text-anchor': 'end',
       'font-size': a.font,
     }),

@@ -1,0 +1,43 @@
+"""Made-up groups for the tests of the pictures: log-probabilities chosen so that the ratios are known."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from tests.run.records import make_completion
+from workbench.run.knobs import Knobs
+from workbench.run.record import CompletionRecord, GroupRecord
+from workbench.views.clipplane import Bounds
+
+
+def completion(ratios: list[list[float]], advantage: float, knobs: Knobs, **changes) -> CompletionRecord:
+    """Return a completion whose inner update k has `ratios[k]`; clipped and outside are as the formulas say."""
+    made = make_completion(np.random.default_rng(0), len(ratios[0]), knobs)
+    rows, bounds = np.array(ratios, dtype=np.float64), Bounds.of(knobs)
+    dead = rows > bounds.high if advantage > 0 else (rows < bounds.low) & (advantage < 0)
+    old = made.old_logps
+    with np.errstate(divide="ignore"):
+        logps = (old + np.log(rows)).astype(np.float32)
+    values = {
+        "advantage": advantage,
+        "logps_by_update": logps,
+        "clipped_by_update": dead,
+        "outside_by_update": (rows < bounds.low) | (rows > bounds.high),
+        "is_truncated": False,
+        "tokens": tuple("abcdefgh"[: len(ratios[0])]),
+    }
+    return replace(made, **values | changes)
+
+
+def group(*completions: CompletionRecord, **changes) -> GroupRecord:
+    values = {"prompt": "1+1=?", "target": "2", "mean": 0.5, "std": 0.5, "is_dead": False, "budget": ({}, {})}
+    return GroupRecord(completions=completions, **values | changes)
+
+
+def two_sided_group(**knobs) -> GroupRecord:
+    """Return a group with, at its second update, each kind of token at either sign."""
+    used = Knobs(num_iterations=2, **knobs)
+    ones = [1.0] * 4
+    return group(
+        completion([ones, [0.7, 1.0, 1.1, 1.5]], 1.0, used), completion([ones, [0.7, 1.0, 0.9, 1.5]], -0.5, used)
+    )

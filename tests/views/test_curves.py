@@ -1,0 +1,128 @@
+from itertools import pairwise
+
+import pytest
+
+from workbench.views.curve_panels import PANELS
+from workbench.views.curves import MOST_POINTS, curves_figure, smoothed, spread, thinned
+from workbench.views.knobmarks import describe_change, knob_marks
+
+EVENTS = [
+    {"index": 0, "step": 3, "knob": "beta", "old": 0.04, "new": 0.1},
+    {"index": 1, "step": 5, "knob": "epsilon", "old": 0.2, "new": 0.1},
+    {"index": 2, "step": 5, "knob": "epsilon_high", "old": None, "new": 0.28},
+]
+
+
+def make_rows(count: int, **metrics) -> list[dict]:
+    def row(step: int) -> dict:
+        values = {"reward": step / 10, "kl": None if step == 2 else 0.01 * step, "clip_ratio/low_mean": 0.01}
+        parts = {"answer": step / 20, "steps": None, "<img onerror=x>": 0.1}
+        return {"step": step, "metrics": values | metrics, "reward_parts": parts, "reward_low": 0.0, "reward_high": 1.0}
+
+    return [row(step) for step in range(1, count + 1)]
+
+
+def named(figure, name: str, mode: str = "lines"):
+    return [trace for trace in figure.data if trace.name == name and trace.mode == mode]
+
+
+def texts(figure) -> list[str]:
+    return [note.text for note in figure.layout.annotations]
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_every_panel_has_its_title_its_unit_and_its_lines(lang):
+    figure = curves_figure(make_rows(6), EVENTS, lang=lang)
+    written = " ".join(texts(figure))
+    for panel in PANELS:
+        assert panel.title[lang == "zh"] in written and panel.unit[lang == "zh"] in written
+    assert figure.layout.xaxis9.title.text == ("步" if lang == "zh" else "step")
+    assert len(named(figure, "kl")) == 1 and len(named(figure, "kl", "markers")) == 1
+
+
+def test_a_value_that_was_not_measured_is_a_gap_and_never_a_zero():
+    (line,) = named(curves_figure(make_rows(4), []), "kl")
+    assert line.y[1] is None and line.connectgaps is False
+    (never,) = named(curves_figure(make_rows(4), []), "entropy")
+    assert set(never.y) == {None}
+
+
+def test_the_band_lies_between_the_groups_quantiles():
+    figure = curves_figure(make_rows(4), [])
+    assert named(figure, "reward_high")[0].fill == "tonexty" and set(named(figure, "reward_low")[0].y) == {0.0}
+
+
+def test_reward_parts_are_thin_lines_with_their_name_at_the_end_escaped():
+    figure = curves_figure(make_rows(4), [])
+    (line,) = named(figure, "answer")
+    assert line.line.width < 2 and line.y[0] == pytest.approx(0.05)
+    assert any("answer 0.2" in text for text in texts(figure))
+    assert "<img" not in figure.to_json()
+
+
+def test_a_knob_change_crosses_every_panel_and_is_numbered_and_spelled_out():
+    figure = curves_figure(make_rows(8), EVENTS)
+    lines = [shape for shape in figure.layout.shapes if shape.type == "line"]
+    assert [sum(line.x0 == step for line in lines) for step in (3, 5)] == [9, 9]
+    discs = [shape for shape in figure.layout.shapes if shape.type == "circle"]
+    assert sorted(disc.xanchor for disc in discs) == [3] * 3 + [5] * 3
+    hovers = {note.hovertext for note in figure.layout.annotations if note.hovertext}
+    assert hovers == {"β 0.04 → 0.1 @ 3", "ε 0.2 → 0.1 @ 5<br>ε high – → 0.28 @ 5"}
+    assert "β 0.04 → 0.1 @ 3" in figure.layout.title.text
+
+
+def test_changes_of_one_step_share_a_mark_numbered_in_the_order_of_steps():
+    assert [(mark.number, mark.step, len(mark.events)) for mark in knob_marks(EVENTS)] == [(1, 3, 1), (2, 5, 2)]
+    assert describe_change(EVENTS[2]) == "ε high – → 0.28 @ 5"
+
+
+def test_marks_too_close_to_tell_apart_are_thinned_the_newest_kept():
+    many = [{"index": i, "step": i + 1, "knob": "beta", "old": 0.0, "new": 0.1} for i in range(200)]
+    figure = curves_figure(make_rows(200), many)
+    assert 30 * 9 < sum(shape.type == "line" for shape in figure.layout.shapes) < 126 * 9
+    assert {shape.xanchor for shape in figure.layout.shapes if shape.type == "circle"} >= {200}
+    assert sum(shape.type == "circle" for shape in figure.layout.shapes) < 40 * 3
+    assert len(figure.layout.title.text) < 500
+
+
+def test_no_steps_no_curves_one_sentence():
+    figure = curves_figure([], [])
+    assert any("No steps yet" in text for text in texts(figure))
+    assert all(not trace.x for trace in figure.data)
+
+
+def test_one_step_is_a_figure_too():
+    figure = curves_figure(make_rows(1), [])
+    assert figure.layout.xaxis.range[0] < 1 < figure.layout.xaxis.range[1] and figure.layout.xaxis.dtick == 1
+
+
+def test_bars_and_axes_start_at_zero_or_below_a_negative_value():
+    figure = curves_figure(make_rows(4, reward=-0.5), [])
+    assert figure.layout.yaxis.range[0] < -0.5 < 0 < figure.layout.yaxis.range[1]
+    assert figure.layout.yaxis3.range[0] == 0
+
+
+@pytest.mark.parametrize("count", [0, 1, MOST_POINTS, MOST_POINTS + 1, 3 * MOST_POINTS + 7])
+def test_a_long_run_is_thinned_evenly_and_its_newest_step_is_kept(count):
+    kept = list(thinned(range(count)))
+    assert len(kept) <= MOST_POINTS and (not count or kept[-1] == count - 1)
+    assert len({b - a for a, b in pairwise(kept)}) <= 1
+
+
+def test_the_average_of_a_thinned_run_is_that_of_all_its_steps():
+    rows = make_rows(2 * MOST_POINTS)
+    line = named(curves_figure(rows, []), "mean")[0]
+    assert line.y[-1] == pytest.approx(smoothed([row["metrics"]["reward"] for row in rows])[-1])
+
+
+@pytest.mark.parametrize("values", [[0.5] * 4, [0.0, 0.0, 0.0], [1.0, 1.0], [0.1, 0.9], []])
+def test_labels_never_touch_and_never_leave_the_panel(values):
+    placed = sorted(spread(values, 0.13, (0.0, 1.0)))
+    assert all(b - a > 0.13 - 1e-9 for a, b in pairwise(placed))
+    assert all(0 <= y <= 1 for y in placed)
+
+
+def test_the_same_records_give_the_same_figure_and_are_left_alone():
+    rows = make_rows(5)
+    assert curves_figure(rows, EVENTS) == curves_figure(rows, EVENTS)
+    assert rows == make_rows(5)
