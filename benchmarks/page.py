@@ -43,12 +43,12 @@ def measure_start(browser: Browser) -> None:
             answered.append(time.perf_counter() - begun)
             page = browser.new_page()
             page.goto(address)
-            page.wait_for_selector("#wb-left [data-row]")
+            page.wait_for_selector("#wb-left .row")
             usable.append(time.perf_counter() - begun)
             begun = time.perf_counter()
-            page.click("[data-action=start]")
-            wait_for_steps(address, 1)
-            page.wait_for_function("document.querySelector('#wb-top [data-state]')?.dataset.state === 'running'")
+            page.click("[data-do=train]")
+            page.wait_for_selector(".badge[data-state=running]")
+            page.wait_for_selector("#wb-left .row")
             live.append(time.perf_counter() - begun)
             page.close()
     print("| server answers | page usable, recording drawn | train pressed → first live group |")
@@ -93,7 +93,7 @@ def server() -> Iterator[str]:
 def open_page(browser: Browser, address: str) -> Iterator[Page]:
     page = browser.new_page()
     page.goto(address)
-    page.wait_for_selector("#wb-left [data-row]")
+    page.wait_for_selector("#wb-left .row")
     time.sleep(2)  # the page's own loading is not what is measured
     yield page
     page.close()

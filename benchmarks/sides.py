@@ -8,7 +8,7 @@ import argparse
 import json
 import tempfile
 import time
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 WARM_UP = 3
@@ -90,7 +90,7 @@ def run_trl(options: argparse.Namespace) -> list[float]:
 
 
 def _between(marks: list[float]) -> list[float]:
-    times = [after - before for before, after in zip(marks, marks[1:], strict=False)]
+    times = [after - before for before, after in pairwise(marks)]
     return times[WARM_UP - 1 :]
 
 

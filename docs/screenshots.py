@@ -11,7 +11,7 @@ from playwright.sync_api import sync_playwright
 FOLDER = Path(__file__).parent
 VIEWS = {
     "live_light_en": "theme=light&lang=en",
-    "pinned_dark_zh": "theme=dark&lang=zh&pin=16",
+    "pinned_dark_zh": "theme=dark&lang=zh&pin=18",
 }
 
 
@@ -32,7 +32,7 @@ def take_pictures(address: str) -> None:
         for name, query in VIEWS.items():
             page = browser.new_page(viewport={"width": 1366, "height": 768})
             page.goto(f"{address}/?{query}")
-            page.wait_for_selector("#wb-left [data-row]")
+            page.wait_for_selector("#wb-left .row")
             page.wait_for_timeout(1000)
             page.screenshot(path=FOLDER / f"{name}.png")
         browser.close()

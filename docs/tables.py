@@ -14,7 +14,8 @@ README = Path(__file__).parents[1] / "README.md"
 
 def knob_table() -> str:
     rows = [
-        f"| `{spec.name}` | {spec.symbol} | {_allowed(spec)} | {_value(spec.default)} | {spec.takes_effect} | {spec.help[0]} |"
+        f"| `{spec.name}` | {spec.symbol} | {_allowed(spec)} | {_value(spec.default)} | {spec.takes_effect} "
+        f"| {spec.help[0]} |"
         for spec in knob_specs().values()
     ]
     head = "| knob | symbol | allowed | default | first used by the next | what it does |\n|---|---|---|---|---|---|\n"
