@@ -21,6 +21,17 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+ASKING = """
+import json, sys, time
+from urllib.request import urlopen
+address, run, rows, events = sys.argv[1], "", 0, 0
+while True:
+    delta = json.load(urlopen(f"{address}/wb/delta?run={run}&since={rows}&events={events}"))
+    run, rows, events = delta["run"], delta["next"], delta["next_event"]
+    if delta["rows"]:
+        urlopen(f"{address}/wb/group/{run}/{delta['rows'][-1]['step']}").read()
+    time.sleep(0.3)
+"""
 STEPS = 15
 ROUNDS = 3
 
@@ -61,20 +72,35 @@ def measure_start(browser: Browser) -> None:
 
 
 def measure_watching(browser: Browser) -> None:
-    print("## What watching costs: seconds a step, the same run with and without a page\n")
-    alone: list[float] = []
-    watched: list[float] = []
+    """Compare the same run's steps alone, asked about as a page asks, watched by a page, and beside a busy other core."""
+    print("## What watching costs: seconds a step of one run, in turn\n")
+    times: dict[str, list[float]] = {"alone": [], "asked": [], "watched": [], "busy": []}
     with server() as address:
         post(address, "start", {"config": {"max_steps": 10_000}, "knobs": {"learning_rate": 0.0, "num_iterations": 1}})
         wait_for_steps(address, 5)
         for _ in range(ROUNDS):
-            alone += next_step_times(address)
+            times["alone"] += next_step_times(address)
+            with beside(ASKING, address):
+                times["asked"] += next_step_times(address)
             with open_page(browser, address):
-                watched += next_step_times(address)
-    a, w = statistics.median(alone), statistics.median(watched)
-    print("| no page | one page in a browser on the same machine | cost |")
-    print("|--:|--:|--:|")
-    print(f"| {a:.3f} | {w:.3f} | {100 * (w / a - 1):+.1f} % |\n")
+                times["watched"] += next_step_times(address)
+            with beside("while True: pass"):
+                times["busy"] += next_step_times(address)
+    middle = {name: statistics.median(values) for name, values in times.items()}
+    cost = {name: f"{value:.3f} ({100 * (value / middle['alone'] - 1):+.1f} %)" for name, value in middle.items()}
+    print("| nobody | a client that asks as a page does | a page in a browser on this machine | a busy loop instead |")
+    print("|--:|--:|--:|--:|")
+    print(f"| {middle['alone']:.3f} | {cost['asked']} | {cost['watched']} | {cost['busy']} |\n")
+
+
+@contextmanager
+def beside(program: str, *arguments: str) -> Iterator[None]:
+    """Run a Python program in a process of its own meanwhile."""
+    process = subprocess.Popen([sys.executable, "-c", program, *arguments])
+    time.sleep(1)
+    yield
+    process.kill()
+    process.wait()
 
 
 @contextmanager

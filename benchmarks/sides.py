@@ -1,7 +1,7 @@
 """One side of the comparison with TRL, in a process of its own: prints the seconds of each step as one JSON line.
 
-Both sides: same model, prompts, reward functions, LoRA, optimizer, flags and thread count; a learning rate of 1e-6, so that
-the lengths stay as they are. Time runs from the end of one step to the end of the next, everything included.
+Both sides: same model, prompts, reward functions, LoRA, optimizer, flags and thread count; a learning rate of 1e-6, so
+that the lengths stay as they are. Time runs from the end of one step to the end of the next, everything included.
 """
 
 import argparse

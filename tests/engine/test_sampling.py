@@ -108,7 +108,7 @@ def test_sampling_can_be_ended_between_any_two_tokens_and_leaves_the_weights_as_
     encoded = encode_prompts(policy, PROMPTS)
     for num_tokens in (0, 1, 2, 5):
         sampling = sample_groups(policy, encoded, KNOBS, step=1, generator=torch.Generator())
-        for _ in range(num_tokens):
+        for _ in range(1 + num_tokens):
             next(sampling)
         if num_tokens:
             assert any(not torch.equal(before[n], w) for n, w in policy.model.state_dict().items()), "it is merged"
@@ -122,7 +122,7 @@ def test_progress_counts_the_tokens(make_policy):
     encoded = encode_prompts(policy, PROMPTS)
     knobs = Knobs(num_generations=64, max_completion_length=5)
     events = list(sample_groups(policy, encoded, knobs, step=7, generator=torch.Generator()))
-    assert [(e.step, e.stage, e.done, e.total) for e in events] == [(7, "sample", t, 5) for t in range(1, 6)]
+    assert [(e.step, e.stage, e.done, e.total) for e in events] == [(7, "sample", t, 5) for t in range(6)]
 
 
 def test_a_completion_ends_where_the_models_positions_end(make_policy, any_folder):

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -75,6 +75,15 @@ def shown_step(page: Page) -> int:
     return int(re.sub(r"\D", "", page.locator(".where b").inner_text()))
 
 
+def wait_for(page: Page, holds: Callable[[], object]) -> None:
+    """Wait until `holds` does, while the browser goes on."""
+    for _ in range(PATIENCE_MS // 100):
+        if holds():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("waited in vain")
+
+
 def turn(page: Page, knob: str, value: str) -> None:
     """Type a value into a knob's popover."""
     page.locator(f"[data-knob={knob}]").click()
@@ -123,10 +132,7 @@ def test_a_run_is_trained_steered_paused_stepped_and_found_again(page: Page, add
         "document.querySelector('[data-knob=beta]').textContent.includes('0.15')", timeout=PATIENCE_MS
     )
     page.keyboard.press("Escape")
-    for _ in range(600):
-        if delta(address)["events"]:
-            break
-        page.wait_for_timeout(100)
+    wait_for(page, lambda: delta(address)["events"])
     event = delta(address)["events"][0]
     assert (event["knob"], event["old"], event["new"]) == ("beta", 0.04, 0.15)
     expect(page.locator("#wb-right").get_by_text("→").first).to_be_visible(timeout=PATIENCE_MS)
@@ -135,7 +141,7 @@ def test_a_run_is_trained_steered_paused_stepped_and_found_again(page: Page, add
     expect_state(page, "paused")
     before = delta(address)["next"]
     page.locator("[data-do=step]").click()
-    page.wait_for_function(f"fetch('/wb/delta').then(a => a.json()).then(d => d.next > {before})", timeout=PATIENCE_MS)
+    wait_for(page, lambda: delta(address)["next"] > before)
     expect_state(page, "paused")
     now = delta(address)
     assert now["next"] in (before + 1, before + 2) and now["state"] == "paused"
@@ -190,7 +196,5 @@ def test_the_set_up_form_says_what_is_wrong_and_starts_what_is_right(page: Page,
     page.get_by_label("Steps").fill("1")
     page.locator("#wb-setup-train").click()
     expect_state(page, "stopped")
-    page.wait_for_function(
-        "fetch('/wb/delta').then(a => a.json()).then(d => d.num_steps === 1 && d.next === 1)", timeout=PATIENCE_MS
-    )
+    wait_for(page, lambda: (delta(address)["num_steps"], delta(address)["next"]) == (1, 1))
     expect(page.locator("#wb-live")).to_be_visible()

@@ -5,12 +5,11 @@ import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from peft import LoraConfig, get_peft_model
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from safetensors.torch import save_file
 from torch import Tensor
@@ -80,14 +79,17 @@ class Policy:
         return output.logits[:, -num_last:]
 
     def save_adapter(self, folder: Path) -> None:
-        """Write the adapter in PEFT's format; each file appears whole or not at all."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder.parent, prefix=".adapter-") as fresh:
-            weights = get_peft_model_state_dict(self.model, adapter_name=ADAPTER)
-            save_file({name: w.contiguous() for name, w in weights.items()}, Path(fresh, SAFETENSORS_WEIGHTS_NAME))
-            replace(self.model.peft_config[ADAPTER], inference_mode=True).save_pretrained(fresh)
-            for path in sorted(Path(fresh).iterdir()):
-                os.replace(path, folder / path.name)
+        """Write the adapter in PEFT's format; the weights replace the last ones in one move."""
+        if not folder.exists():
+            replace(self.model.peft_config[ADAPTER], inference_mode=True).save_pretrained(str(folder))
+        weights = {
+            name.replace(f".{ADAPTER}.", "."): weight.detach().contiguous()
+            for name, weight in self.model.named_parameters()
+            if weight.requires_grad
+        }
+        part = folder / "weights.part"
+        save_file(weights, part)
+        os.replace(part, folder / SAFETENSORS_WEIGHTS_NAME)
 
 
 def load_policy(config: RunConfig) -> Policy:

@@ -44,6 +44,7 @@ def sample_groups(
     the batch. Raises DivergedError when the logits are not finite.
     """
     length = _completion_room(policy, prompts, knobs)
+    yield Progress(step, "sample", 0, length)
     rollout = _empty_rollout(policy, len(prompts.texts) * knobs.num_generations, length)
     eos_ids = torch.tensor(policy.eos_ids, device=policy.device)
     rows = torch.arange(len(rollout.token_ids), device=policy.device)

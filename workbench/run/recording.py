@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import orjson
@@ -30,8 +31,7 @@ def write_step(path: Path, record: StepRecord) -> None:
         arrays["ref_logps"] = _join(completions, "ref_logps", axis=0)
     text = np.frombuffer(orjson.dumps(_plain_step(record)), dtype=np.uint8)
     part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, text=text, **arrays)
+    _write_arrays(part, {"text": text, **arrays})
     os.replace(part, path)
 
 
@@ -50,6 +50,14 @@ def read_step(path: Path) -> StepRecord:
     groups = tuple(_read_group(group, rows, knobs, vocabulary) for group in plain["groups"])
     kept = {name: plain[name] for name in ("step", "metrics", "reward_weights", "reward_max", "timings", "device")}
     return StepRecord(knobs=knobs, updates=tuple(plain["updates"]), groups=groups, vocabulary=vocabulary, **kept)
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write an .npz as `np.savez_compressed` does, with zlib's quickest level: half the time, a quarter larger."""
+    with ZipFile(path, "w", ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def _join(completions: list[CompletionRecord], name: str, axis: int) -> np.ndarray:
