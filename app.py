@@ -1,6 +1,7 @@
 """Open the workbench in a browser: `python app.py`. Flags to workbench and server; nothing else happens here."""
 
 import argparse
+import gc
 import sys
 import threading
 import webbrowser
@@ -50,8 +51,10 @@ def main(arguments: list[str]) -> int:
         return 2
     workbench = Workbench(shown, open_engine, runs_folder=options.runs_folder, preset=options.preset)
 
+    gc.disable()  # importing makes no garbage to speak of, and looking for it takes half a second
     from workbench.web.server import create_app, serve  # noqa: PLC0415 - gradio takes seconds; errors above need none
 
+    gc.enable()
     app = create_app(workbench, __version__, hosts=(options.host,))
     serve(app, options.host, options.port, lambda address: _announce(address, not options.no_browser))
     return 0
@@ -63,7 +66,7 @@ def _replay(folder: Path) -> RunStore:
 
 def _announce(address: str, opens_browser: bool) -> None:
     print(f"GRPO workbench: {address}", flush=True)
-    threading.Timer(2.0, _import_engine).start()  # the first page is served first, then the slow imports begin
+    threading.Timer(3.0, _import_engine).start()  # the first page is served first, then the slow imports begin
     if opens_browser:
         webbrowser.open(address)
 

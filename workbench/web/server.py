@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from workbench.run.workbench import Workbench
 from workbench.web.guard import Guard
-from workbench.web.layout import HEAD, build_page
+from workbench.web.layout import build_page, page_head
 from workbench.web.routes import STATIC, make_router, page_files
 
 LISTENING = Callable[[str], None]
@@ -42,7 +42,7 @@ def create_app(workbench: Workbench, version: str, hosts: tuple[str, ...] = ()) 
         path="/",
         app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None},
         theme=gr.themes.Base(),
-        head=HEAD,
+        head=page_head(),
         favicon_path=str(STATIC / "icon.svg"),
         footer_links=[],
         run_history=False,

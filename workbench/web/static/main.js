@@ -59,21 +59,22 @@ function* ancestors(node) {
 async function start() {
   document.body.classList.add('wb-page');
   openPreferences();
+  watch(['rows', 'step', 'group', 'run'], wantGroup);
+  // What is shown is asked for first; the words and letters to show it with come meanwhile.
+  loadSpec();
+  startPolling();
   await Promise.all([ensureStyle().then(loadFonts), loadLocales()]);
   startTooltips();
   startPopovers();
   startKeyboard();
   watch(['lang', 'theme', 'view'], applyPage);
-  watch(['rows', 'step', 'group', 'run'], wantGroup);
   watch(['lang', 'theme', 'view', 'measure', 'step', 'group', 'row', 'k', 'pin', 'run'], keepAddress);
   // The set-up form says when it has started a run: detail.view is where to go.
   document.addEventListener('wb:show', (event) => showView(event.detail.view));
   applyPage();
-  loadSpec();
   playback();
   // Glyphs arrive after the first drawing: widths and canvases follow.
   document.fonts.ready.then(() => touch('lang'));
-  startPolling();
 }
 
 // ---- language, theme, tab

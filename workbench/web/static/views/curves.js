@@ -2,14 +2,13 @@
 import { goToStep } from '../actions.js';
 import { h, label, line, s, setAttr } from '../dom.js';
 import { compact, fixed, known } from '../format.js';
-import { t } from '../i18n.js';
+import { rewardName, t } from '../i18n.js';
+import { knobLine } from '../knobwords.js';
 import { ema } from '../math.js';
 import { extreme, firstStep, lastStep, marks, metric, rowAt, series, viewedRow, viewedStep } from '../select.js';
 import { linear, niceStep, path, pieces, stepTicks, tickDigits, ticks } from '../scale.js';
 import { state, watch } from '../store.js';
 import { tip } from '../tooltip.js';
-import { rewardName } from './group.js';
-import { knobLine } from './knobs.js';
 
 const COMPONENTS = 4;
 // Labels may lie on grid lines and knob marks.

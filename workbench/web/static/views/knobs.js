@@ -1,8 +1,8 @@
 // The knob chips: applied, pending, just applied. A chip opens the popover that turns it.
 import { h, setAttr } from '../dom.js';
-import { knobValue } from '../format.js';
-import { has, pick, t } from '../i18n.js';
+import { pick, t } from '../i18n.js';
 import { icon } from '../icons.js';
+import { knobSpec, knobText, symbol } from '../knobwords.js';
 import { marks, recorded, viewedStep } from '../select.js';
 import { state, watch } from '../store.js';
 import { tip } from '../tooltip.js';
@@ -21,23 +21,6 @@ const CHIPS = [
 const JUST = 1200;
 let seenEvents = null;
 const fresh = new Set();
-
-/** @param {string} name  @returns {object|undefined} the server's description */
-export const knobSpec = (name) => state.spec?.knobs.find((k) => k.name === name);
-
-/** @param {string} name  @returns {string} */
-export const symbol = (name) => knobSpec(name)?.symbol ?? name;
-
-/** A value as the page writes it; choices by their short names. @param {string} name  @param {*} value  @returns {string} */
-export function knobText(name, value) {
-  if (value == null) return t(has(`none.${name}`) ? `none.${name}` : 'none');
-  const key = `choice.${name}.${value}`;
-  return has(key) ? t(key) : knobValue(name, value);
-}
-
-/** "β 0.04 → 0.10". @param {{knob: string, old: *, new: *}} event  @returns {string} */
-export const knobLine = (event) =>
-  `${symbol(event.knob)} ${knobText(event.knob, event.old)} → ${knobText(event.knob, event.new)}`;
 
 /** @param {HTMLElement} root */
 export function mountKnobs(root) {

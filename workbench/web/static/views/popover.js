@@ -3,11 +3,11 @@ import { ask } from '../actions.js';
 import { h, setText } from '../dom.js';
 import { knobValue } from '../format.js';
 import { has, pick, t } from '../i18n.js';
+import { knobSpec, knobText } from '../knobwords.js';
 import { fromSlider, toSlider } from '../scale.js';
 import { recorded } from '../select.js';
 import { state, watch } from '../store.js';
 import { hideTip, overlay, tip } from '../tooltip.js';
-import { knobSpec, knobText } from './knobs.js';
 
 const FINE = 1000;
 let open = null;

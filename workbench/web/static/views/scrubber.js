@@ -2,11 +2,11 @@
 import { goToStep, moveStep } from '../actions.js';
 import { label, line, s, setAttr } from '../dom.js';
 import { t } from '../i18n.js';
+import { knobLine } from '../knobwords.js';
 import { firstStep, lastStep, marks, newestStep, viewedStep } from '../select.js';
 import { linear } from '../scale.js';
 import { state, watch } from '../store.js';
 import { tip } from '../tooltip.js';
-import { knobLine } from './knobs.js';
 
 const PAD = 8;
 const Y = 17;
