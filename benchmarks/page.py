@@ -72,7 +72,7 @@ def measure_start(browser: Browser) -> None:
 
 
 def measure_watching(browser: Browser) -> None:
-    """Compare the same run's steps alone, asked about as a page asks, watched by a page, and beside a busy other core."""
+    """Compare one run's steps alone, asked about as a page asks, watched by a page, and beside a busy core."""
     print("## What watching costs: seconds a step of one run, in turn\n")
     times: dict[str, list[float]] = {"alone": [], "asked": [], "watched": [], "busy": []}
     with server() as address:
