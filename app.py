@@ -54,6 +54,7 @@ def main(arguments: list[str]) -> int:
     gc.disable()  # importing makes no garbage to speak of, and looking for it takes half a second
     from workbench.web.server import create_app, serve  # noqa: PLC0415 - gradio takes seconds; errors above need none
 
+    gc.freeze()  # what is imported stays; later collections need not look at it
     gc.enable()
     app = create_app(workbench, __version__, hosts=(options.host,))
     serve(app, options.host, options.port, lambda address: _announce(address, not options.no_browser))

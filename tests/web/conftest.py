@@ -1,5 +1,7 @@
-"""A workbench on made-up records, with an engine that makes them without torch."""
+"""A workbench on made-up records, with an engine that makes them without torch; and the real server."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,8 @@ from workbench.run.knobs import KnobBoard, Knobs
 from workbench.run.record import Progress, StepRecord
 from workbench.run.store import RunStore
 from workbench.run.workbench import Workbench
+
+ROOT = Path(__file__).parents[2]
 
 
 def fake_engine(config: RunConfig, board: KnobBoard, adapter_folder: Path | None) -> Iterator[Progress | StepRecord]:
@@ -40,3 +44,15 @@ def client(workbench: Workbench) -> Iterator[TestClient]:
 
     with TestClient(create_app(workbench, "0.1.0"), base_url="http://localhost:7860") as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> Iterator[str]:
+    """The address of `python app.py` with the bundled model, one server a test file."""
+    runs = tmp_path_factory.mktemp("runs")
+    command = [sys.executable, "app.py", "--no-browser", "--port", "0", "--runs-folder", str(runs)]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    yield server.stdout.readline().split()[-1]
+    server.terminate()
+    assert server.wait(60) is not None, "the server stops its training thread and ends"

@@ -2,16 +2,12 @@
 
 import json
 import re
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-ROOT = Path(__file__).parents[2]
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -20,17 +16,6 @@ FLAGS = [
     "--disable-sync",
 ]
 PATIENCE_MS = 60_000  # a loaded machine loads torch slowly
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory) -> Iterator[str]:
-    runs = tmp_path_factory.mktemp("runs")
-    command = [sys.executable, "app.py", "--no-browser", "--port", "0", "--runs-folder", str(runs)]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    yield server.stdout.readline().split()[-1]
-    server.terminate()
-    assert server.wait(60) is not None, "the server stops its training thread and ends"
 
 
 @pytest.fixture(scope="module")

@@ -253,7 +253,7 @@ class Knobs:
         symbol="KL",
         choices=("k1", "k2", "k3"),
         takes_effect="update",
-        label=("KL estimator", "KL 估计"),
+        label=("estimator", "估计"),
         help=(
             "Per-token estimate of KL(π‖π_ref) used in the loss: k1 = −d, k2 = d²/2, k3 = eᵈ − d − 1, "
             "d = log π_ref − log π. As a loss, k1 pulls nowhere on average.",

@@ -34,7 +34,7 @@ def create_app(workbench: Workbench, version: str, hosts: tuple[str, ...] = ()) 
     app.include_router(make_router(workbench, version))
     app.mount("/wb/static", page_files())
     page = build_page(workbench)
-    page.queue(api_open=False)
+    page.api_open = False  # as queue(api_open=False), which would build Gradio's routes once more
     _let_the_queue_sleep(page)
     app = gr.mount_gradio_app(
         app,
