@@ -6,7 +6,8 @@
 import re
 from pathlib import Path
 
-from workbench.run.knobs import KnobSpec, knob_specs
+from workbench.run.knobs import knob_specs
+from workbench.run.knobspec import KnobSpec
 from workbench.run.metrics import METRICS
 
 README = Path(__file__).parents[1] / "README.md"

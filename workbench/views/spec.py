@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from workbench.run.knobs import KnobSpec, knob_specs
+from workbench.run.knobs import knob_specs
+from workbench.run.knobspec import KnobSpec
 from workbench.run.metrics import METRICS
 from workbench.run.presets import PRESETS
 

@@ -1,0 +1,75 @@
+"""What is known about one knob besides its value: its range, its words, and what it accepts."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from workbench.errors import KnobError
+
+NextPhase = Literal["update", "sampling"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnobSpec:
+    """Everything that is known about one knob besides its value.
+
+    `low` and `high` bound what is accepted (inclusive); `slider` is the smaller range, and the step, that a slider
+    offers. `takes_effect` says which part of the next step is the first to use a new value.
+    """
+
+    name: str = ""
+    default: Any = None
+    kind: Literal["float", "int", "choice"]
+    symbol: str
+    label: tuple[str, str]  # English, Chinese
+    help: tuple[str, str]  # English, Chinese
+    takes_effect: NextPhase
+    low: float | None = None
+    high: float | None = None
+    slider: tuple[float, float, float] | None = None
+    scale: Literal["linear", "log"] = "linear"
+    choices: tuple[str, ...] | None = None
+    optional: bool = False
+
+    def check(self, value: Any) -> Any:
+        """Return `value` as this knob's type; raise KnobError, naming value and range, if it is not allowed."""
+        if value is None and self.optional:
+            return None
+        return self._check_choice(value) if self.kind == "choice" else self._check_number(value)
+
+    def parse(self, text: str) -> Any:
+        """Return the value that `text`, as written on a command line, stands for; raise KnobError as `check` does."""
+        if self.optional and text.lower() in ("none", "null", ""):
+            return None
+        if self.kind == "choice":
+            return self.check(text)
+        try:
+            return self.check(float(text))
+        except ValueError as error:
+            raise KnobError(self._refusal(text)) from error
+
+    def allowed(self) -> str:
+        """Return what this knob accepts, in words."""
+        if self.kind == "choice":
+            words = f"one of {', '.join(self.choices or ())}"
+        else:
+            words = f"{'a whole number' if self.kind == 'int' else 'a number'} in [{self.low:g}, {self.high:g}]"
+        return f"{words}, or none" if self.optional else words
+
+    def _check_choice(self, value: Any) -> str:
+        if not isinstance(value, str) or value not in (self.choices or ()):
+            raise KnobError(self._refusal(value))
+        return value
+
+    def _check_number(self, value: Any) -> float | int:
+        assert self.low is not None and self.high is not None, f"{self.name}: a number has a range"
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not self.low <= value <= self.high:  # NaN is in no range
+            raise KnobError(self._refusal(value))
+        if self.kind == "float":
+            return float(value)
+        if value != int(value):
+            raise KnobError(self._refusal(value))
+        return int(value)
+
+    def _refusal(self, value: Any) -> str:
+        return f"{self.name}={value!r} is not allowed: it must be {self.allowed()}"
