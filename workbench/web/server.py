@@ -41,7 +41,7 @@ def create_app(workbench: Workbench, version: str, hosts: tuple[str, ...] = ()) 
         page,
         path="/",
         app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None},
-        theme=gr.themes.Base(),
+        theme=gr.themes.Base(font="system-ui", font_mono="monospace"),  # the page brings its own fonts
         head=page_head(),
         favicon_path=str(STATIC / "icon.svg"),
         footer_links=[],
