@@ -123,8 +123,8 @@ def load_policy(config: RunConfig) -> Policy:
 def choose_num_threads(config: RunConfig, policy: Policy) -> int:
     """Return how many CPU threads to compute with.
 
-    In a tiny model an operation is over before a second thread has begun, and each of them waits for all threads: a
-    browser tab on the other core then makes a step several times slower. So tiny models get one.
+    In a tiny model an operation is over before a second thread has begun, and each of them waits for all threads: with
+    other work on the cores, two threads made an update several times slower than one. So tiny models get one.
     """
     if config.num_threads:
         return config.num_threads
