@@ -19,6 +19,41 @@ def test_group_advantages_are_the_hand_computed_z_scores():
     )
 
 
+def test_the_conventions_of_the_std_are_the_ones_asked_for():
+    rewards = torch.tensor([1.0, 3.0, 2.0, 2.0], dtype=torch.float64)  # std sqrt(2/4) by N, sqrt(2/3) by N - 1
+    for ddof, divisor in ((0, 4), (1, 3)):
+        for eps in (0.0, 1e-8, 1e-4, 0.5):
+            advantages = group_advantages(rewards, 4, std_ddof=ddof, std_eps=eps)
+            strength = 1 / ((2 / divisor) ** 0.5 + eps)
+            expected = torch.tensor([-strength, strength, 0, 0], dtype=torch.float64)
+            torch.testing.assert_close(advantages, expected, atol=1e-12, rtol=0)
+
+
+@given(rewards=st.lists(st.integers(-9, 9), min_size=10, max_size=10), ddof=st.integers(0, 1))
+def test_without_a_stabiliser_a_group_has_std_one_at_any_scale_or_all_zeros(rewards, ddof):
+    rewards = torch.tensor(rewards, dtype=torch.float64) / 10  # not exact in binary
+    advantages = group_advantages(rewards, 5, std_ddof=ddof, std_eps=0.0)
+    scaled = group_advantages(7.3 * rewards, 5, std_ddof=ddof, std_eps=0.0)
+    torch.testing.assert_close(scaled, advantages, atol=1e-9, rtol=1e-9)
+    for group, dead in zip(advantages.view(2, 5), is_dead(rewards, 5), strict=True):
+        spread = group.std(correction=ddof).item()
+        assert spread == 0 if dead else abs(spread - 1) < 1e-9
+
+
+def test_without_a_stabiliser_rounding_is_not_taken_for_a_difference():
+    rewards = torch.tensor([0.1 + 0.2, 0.3, 0.3], dtype=torch.float64)
+    assert rewards[0] != rewards[1]
+    for scale_rewards in ("group", "batch"):
+        assert not group_advantages(rewards, 3, scale_rewards=scale_rewards, std_eps=0.0).any()
+
+
+def test_a_group_of_one_has_a_mean_and_no_std_and_is_not_dead():
+    mean, std = group_mean_std(torch.tensor([2.0, NAN]), 1)
+    torch.testing.assert_close(mean, torch.tensor([2.0, NAN]), equal_nan=True)
+    assert std.isnan().all()
+    assert is_dead(torch.tensor([2.0, NAN]), 1).tolist() == [False, False]
+
+
 def test_batch_scale_takes_the_mean_of_the_group_and_the_std_of_the_batch():
     # group means 1 and 5; the batch [0, 2, 4, 6] has mean 3 and variance (9+1+1+9)/3 = 20/3
     advantages = group_advantages(torch.tensor([0.0, 2.0, 4.0, 6.0]), 2, scale_rewards="batch")
@@ -93,6 +128,8 @@ def test_zero_std_share_does_not_count_groups_without_a_std():
         (4, 1, {}, "num_generations=1.*at least 2"),
         (4, 0, {}, "num_generations=0.*at least 2"),
         (4, 2, {"scale_rewards": "std"}, "'std'.*group, batch, none"),
+        (4, 2, {"std_ddof": 2}, "std_ddof=2 is neither 0.*nor 1"),
+        (4, 2, {"std_eps": -1.0}, "std_eps=-1.0 is below 0"),
     ],
 )
 def test_bad_arguments_are_named_with_what_is_allowed(num_rewards, num_generations, options, message):

@@ -5,7 +5,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.grpo import clip_high, clip_low, clipped, clipped_surrogate, outside_band
+from workbench.grpo import (
+    CLIPPED_LOSS_TYPES,
+    LOSS_TYPES,
+    cispo_clip,
+    clip_flags,
+    clip_high,
+    clip_low,
+    clipped,
+    clipped_surrogate,
+    outside_band,
+)
 
 # None; then above the band, on an upper end, inside, at 1, inside below 1, under its lower end.
 DELTAS = [None, 3.0, 1.28, 1.2, 1.1, 1.0, 0.9, 0.5]
@@ -62,3 +72,25 @@ def test_trls_metric_does_not_see_what_delta_cuts():
 
 def test_the_ends_of_the_band_are_inside():
     assert not outside_band(torch.tensor([[0.8, 1.2]]), 0.2).any()
+
+
+def test_clip_flags_are_the_two_metrics_with_epsilon_high_defaulting_to_epsilon():
+    ratio, advantages = torch.tensor([[0.5, 1.25, 1.5], [0.5, 1.25, 1.5]]), torch.tensor([1.0, -1.0])
+    low, high = clip_flags("luspo", ratio, advantages, epsilon=0.3)
+    assert low.tolist() == [[False, False, False], [True, False, False]]
+    assert high.tolist() == [[False, False, True], [False, False, False]]
+    _, wide = clip_flags("grpo", ratio, advantages, epsilon=0.3, epsilon_high=0.2)
+    assert wide.tolist() == [[False, True, True], [False, False, False]]
+    _, capped = clip_flags("grpo", ratio, advantages, epsilon=0.3, epsilon_high=0.2, delta=1.1)
+    assert not capped.any()
+
+
+@pytest.mark.parametrize("loss_type", [name for name in LOSS_TYPES if name not in CLIPPED_LOSS_TYPES] + ["ppo"])
+def test_a_loss_type_without_a_clip_has_no_clip_flags(loss_type):
+    with pytest.raises(ValueError, match=f"loss_type='{loss_type}'.*grpo, bnpo, dr_grpo, dapo"):
+        clip_flags(loss_type, torch.ones(1, 1), torch.ones(1))
+
+
+def test_the_cap_of_cispo_is_counted_where_it_holds_back_a_good_token():
+    ratio = torch.tensor([[4.0, 5.0, 6.0], [4.0, 5.0, 6.0]])
+    assert cispo_clip(ratio, torch.tensor([1.0, -1.0]), 5.0).tolist() == [[False, False, True], [False] * 3]

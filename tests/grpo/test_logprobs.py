@@ -25,7 +25,7 @@ def test_the_shared_function_returns_what_the_two_others_return(seed, temperatur
     logits, ids = random_logits(seed, 2, 3, 5), torch.arange(6).view(2, 3) % 5
     logps, entropy = logps_and_entropy(logits, ids, temperature)
     assert torch.equal(logps, token_logps(logits, ids, temperature))
-    assert torch.equal(entropy, token_entropy(logits, temperature))
+    torch.testing.assert_close(entropy, token_entropy(logits, temperature), atol=1e-6, rtol=1e-5)
 
 
 def test_the_gradient_of_a_logp_is_one_hot_minus_softmax_over_temperature():
@@ -40,6 +40,15 @@ def test_the_gradient_of_a_logp_is_one_hot_minus_softmax_over_temperature():
 def test_entropy_of_the_uniform_is_log_v_and_of_a_certainty_zero():
     torch.testing.assert_close(token_entropy(torch.zeros(8)), torch.tensor(8.0).log())
     assert token_entropy(torch.tensor([0.0, -INF, -INF])) == 0
+
+
+def test_the_gradient_of_the_entropy_is_minus_p_times_log_p_plus_h_and_finite_where_a_token_is_forbidden():
+    logits = torch.tensor([0.5, -INF, 2.0, -1.0], dtype=torch.float64, requires_grad=True)
+    entropy = token_entropy(logits, temperature=2.0)
+    entropy.backward()
+    p = (logits.detach() / 2).softmax(dim=-1)
+    log_p = p.log().nan_to_num(neginf=0.0)
+    torch.testing.assert_close(logits.grad, -p * (log_p + entropy.detach()) / 2)
 
 
 def test_a_forbidden_token_has_logp_minus_infinity_and_leaves_value_and_gradient_finite_elsewhere():

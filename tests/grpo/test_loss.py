@@ -2,25 +2,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import assume, given
-from hypothesis import strategies as st
 
-from workbench.grpo import KL_ESTIMATORS, clipped_surrogate, grpo_loss, token_weights
+from workbench.grpo import LOSS_TYPES, BatchWeights, batch_weights, grpo_loss
 
-LOSS_TYPES = ["grpo", "bnpo", "dr_grpo", "dapo"]
 INF, NAN = float("inf"), float("nan")
-OPTIONS = st.fixed_dictionaries(
-    {
-        "loss_type": st.sampled_from(LOSS_TYPES),
-        "beta": st.sampled_from([0.0, 0.1]),
-        "delta": st.sampled_from([None, 3.0, 1.1]),
-        "epsilon_high": st.sampled_from([None, 0.28]),
-        "importance_sampling_level": st.sampled_from(["token", "sequence"]),
-        "kl_estimator": st.sampled_from(sorted(KL_ESTIMATORS)),
-        "use_bias_correction_kl": st.booleans(),
-    }
-)
-TIGHT = {"rtol": 1e-9, "atol": 1e-12}
 
 
 def two_rows(dtype=torch.float32):
@@ -32,10 +17,6 @@ def two_rows(dtype=torch.float32):
         advantages=torch.tensor([1.0, -1.0], dtype=dtype),
         mask=torch.tensor([[1, 1], [1, 0]]),
     )
-
-
-def with_rows(batch, rows):
-    return SimpleNamespace(**{name: tensor[rows] for name, tensor in vars(batch).items()})
 
 
 @pytest.mark.parametrize(
@@ -58,87 +39,6 @@ def test_beta_adds_the_weighted_kl(loss_and_gradient):
     torch.testing.assert_close(with_kl.loss - without.loss, 0.5 * k3 / 4)
 
 
-@given(data=st.data(), options=OPTIONS)
-def test_the_loss_is_the_composition_of_its_parts(batches, loss_and_gradient, data, options):
-    batch = data.draw(batches(max_log_ratio=5.0))
-    terms, _ = loss_and_gradient(batch, **options)
-    surrogate = clipped_surrogate(
-        terms.ratio, batch.advantages, epsilon_high=options["epsilon_high"], delta=options["delta"]
-    )
-    expected = (terms.weights * (options["beta"] * terms.kl - surrogate)).sum()
-    torch.testing.assert_close(terms.loss.detach(), expected, **TIGHT)
-    assert torch.equal(terms.weights, token_weights(options["loss_type"], batch.mask.double(), 7))
-
-
-@given(data=st.data(), options=OPTIONS)
-def test_whatever_padding_holds_it_never_changes_value_gradient_or_terms(batches, loss_and_gradient, data, options):
-    batch = data.draw(batches())
-    garbage = st.sampled_from([NAN, INF, -INF, 1e30, -1e30])
-    dirty = SimpleNamespace(**vars(batch))
-    names = ["logps", "old_logps", "ref_logps"] + (["advantages"] if batch.advantages.dim() == 2 else [])
-    for name in names:
-        setattr(dirty, name, getattr(batch, name).masked_fill(~batch.mask, data.draw(garbage)))
-    clean_terms, clean_gradient = loss_and_gradient(batch, **options)
-    dirty_terms, dirty_gradient = loss_and_gradient(dirty, **options)
-    for name, clean_value in vars(clean_terms).items():
-        assert torch.equal(clean_value, getattr(dirty_terms, name)), name
-    assert torch.equal(clean_gradient, dirty_gradient)
-    assert not clean_gradient[~batch.mask].any()
-
-
-@given(data=st.data(), options=OPTIONS, num_columns=st.integers(1, 3))
-def test_more_padding_changes_neither_value_nor_gradient(batches, loss_and_gradient, data, options, num_columns):
-    batch = data.draw(batches(max_log_ratio=5.0))
-    columns = (0, num_columns)
-    wider = SimpleNamespace(
-        **{
-            name: torch.nn.functional.pad(tensor, columns) if tensor.dim() == 2 else tensor
-            for name, tensor in vars(batch).items()
-        }
-    )
-    terms, gradient = loss_and_gradient(batch, **options)
-    wide_terms, wide_gradient = loss_and_gradient(wider, **options)
-    torch.testing.assert_close(wide_terms.loss, terms.loss, **TIGHT)
-    torch.testing.assert_close(wide_gradient[:, :-num_columns], gradient, **TIGHT)
-
-
-@given(data=st.data(), options=OPTIONS)
-def test_the_order_of_the_rows_does_not_matter(batches, loss_and_gradient, data, options):
-    batch = data.draw(batches(max_log_ratio=5.0))
-    order = torch.tensor(data.draw(st.permutations(range(len(batch.logps)))))
-    terms, gradient = loss_and_gradient(batch, **options)
-    permuted_terms, permuted_gradient = loss_and_gradient(with_rows(batch, order), **options)
-    torch.testing.assert_close(permuted_terms.loss, terms.loss, **TIGHT)
-    torch.testing.assert_close(permuted_gradient, gradient[order], **TIGHT)
-
-
-@given(data=st.data(), options=OPTIONS)
-def test_micro_batches_with_the_weights_of_the_batch_add_up_to_it(batches, loss_and_gradient, data, options):
-    batch = data.draw(batches(max_log_ratio=5.0))
-    cut = data.draw(st.integers(0, len(batch.logps)))
-    assume(0 < cut < len(batch.logps))
-    weights = token_weights(options["loss_type"], batch.mask.double(), max_completion_length=7)
-    terms, gradient = loss_and_gradient(batch, **options)
-    halves = [
-        loss_and_gradient(with_rows(batch, rows), weights=weights[rows], **options)
-        for rows in (slice(None, cut), slice(cut, None))
-    ]
-    torch.testing.assert_close(sum(half.loss for half, _ in halves), terms.loss, **TIGHT)
-    assert torch.equal(torch.cat([half_gradient for _, half_gradient in halves]), gradient)
-
-
-@given(data=st.data(), loss_type=st.sampled_from(LOSS_TYPES), level=st.sampled_from(["token", "sequence"]))
-def test_on_policy_the_gradient_is_reinforce_with_these_advantages(batches, loss_and_gradient, data, loss_type, level):
-    batch = data.draw(batches(max_log_ratio=1.0))
-    batch.advantages = batch.advantages if batch.advantages.dim() == 1 else batch.advantages[:, 0]
-    batch.old_logps = batch.logps
-    terms, gradient = loss_and_gradient(batch, loss_type=loss_type, importance_sampling_level=level)
-    logps = batch.logps.clone().requires_grad_()
-    (-terms.weights * batch.advantages[:, None] * logps).sum().backward()
-    assert torch.equal(terms.ratio, torch.ones_like(terms.ratio))
-    torch.testing.assert_close(gradient, logps.grad, **TIGHT)
-
-
 def test_on_policy_with_centred_advantages_the_loss_is_zero_and_its_gradient_is_not(loss_and_gradient):
     batch = two_rows()
     batch.old_logps, batch.mask = batch.logps, torch.ones(2, 2)
@@ -147,13 +47,39 @@ def test_on_policy_with_centred_advantages_the_loss_is_zero_and_its_gradient_is_
     assert gradient.abs().sum() == 1
 
 
-@given(data=st.data(), options=OPTIONS)
-def test_clipped_tokens_are_those_whose_gradient_is_zero(batches, loss_and_gradient, data, options):
-    batch = data.draw(batches(max_log_ratio=5.0))
-    batch.advantages = batch.advantages if batch.advantages.dim() == 1 else batch.advantages[:, 0]
-    terms, gradient = loss_and_gradient(batch, **options | {"beta": 0.0})
-    has_advantage = (batch.advantages != 0)[:, None] & batch.mask
-    assert torch.equal(terms.clipped, (gradient == 0) & has_advantage)
+def test_the_off_policy_mask_drops_the_bad_completion_that_was_left_and_no_other(loss_and_gradient):
+    batch = two_rows(torch.float64)  # row 2: A = -1, its token half as likely as before, so 0.69 nats away
+    for threshold, kept in [(0.6, False), (0.7, True)]:
+        terms, _ = loss_and_gradient(batch, epsilon=0.9, off_policy_mask_threshold=threshold)
+        assert terms.kept.tolist() == [[True, True], [kept, False]]
+        assert (terms.token_losses[1, 0] != 0) == kept
+
+
+def test_a_token_that_is_dropped_is_not_called_clipped_too(loss_and_gradient):
+    batch = two_rows(torch.float64)
+    terms, _ = loss_and_gradient(batch, off_policy_mask_threshold=0.6)
+    assert terms.clipped.tolist() == [[True, False], [False, False]]  # the first of row 2 is outside the band as well
+    assert terms.outside_band[1, 0]
+
+
+def test_the_entropy_bonus_is_the_mean_over_the_high_entropy_tokens_by_hand(loss_and_gradients):
+    batch = two_rows(torch.float64)
+    batch.entropies = torch.tensor([[0.25, 2.0], [1.0, NAN]], dtype=torch.float64)
+    terms, gradients = loss_and_gradients(batch, entropy_coef=0.5, top_entropy_quantile=0.5)
+    assert terms.kept.tolist() == [[False, True], [True, False]]  # the median 1.0 is in
+    assert terms.entropy_bonus == 0.5 * (2 + 1) / 2
+    torch.testing.assert_close(terms.loss.detach(), terms.token_losses.sum() - terms.entropy_bonus)
+    assert gradients["entropies"].tolist() == [[0, -0.25], [-0.25, 0]]
+
+
+def test_the_exact_kl_enters_as_it_is_and_its_gradient_is_beta_times_the_weight(loss_and_gradients):
+    batch = two_rows(torch.float64)
+    batch.exact_kl = torch.tensor([[0.5, 0.0], [2.0, NAN]], dtype=torch.float64)
+    without, _ = loss_and_gradients(batch)
+    terms, gradients = loss_and_gradients(batch, beta=0.1, kl_estimator="exact")
+    assert terms.kl.tolist() == [[0.5, 0.0], [2.0, 0.0]]
+    torch.testing.assert_close(terms.loss - without.loss, torch.tensor(0.1 * (0.5 / 4 + 2.0 / 2), dtype=torch.float64))
+    torch.testing.assert_close(gradients["exact_kl"], 0.1 * terms.weights)
 
 
 @pytest.mark.parametrize("options", [{"beta": 0.0}, {"beta": 0.1}])
@@ -195,7 +121,8 @@ def test_an_infinite_kl_that_is_only_shown_does_not_spoil_the_loss(loss_and_grad
 def test_half_is_computed_in_float32_and_float64_stays(loss_and_gradient, given_dtype, returned):
     batch = two_rows(given_dtype)
     terms, gradient = loss_and_gradient(batch, beta=0.1)
-    assert {terms.loss.dtype, terms.ratio.dtype, terms.kl.dtype, terms.weights.dtype} == {returned}
+    dtypes = {value.dtype for value in vars(terms).values() if value.is_floating_point()}
+    assert dtypes == {returned}
     exact = SimpleNamespace(**{name: tensor.double() for name, tensor in vars(batch).items()})
     exact_terms, exact_gradient = loss_and_gradient(exact, beta=0.1)
     torch.testing.assert_close(terms.loss.double(), exact_terms.loss, rtol=1e-6, atol=1e-6)
@@ -220,10 +147,16 @@ def test_only_the_loss_carries_a_gradient(loss_and_gradient):
     ("options", "message"),
     [
         ({"loss_type": "ppo"}, "loss_type='ppo'.*grpo, bnpo, dr_grpo, dapo"),
-        ({"loss_type": "ppo", "weights": torch.ones(2, 2)}, "loss_type='ppo'"),
+        ({"loss_type": "ppo", "weights": batch_weights("grpo", torch.ones(2, 2))}, "loss_type='ppo'"),
         ({"loss_type": "dr_grpo"}, "max_completion_length"),
         ({"beta": 0.1}, "beta=0.1.*ref_logps is None"),
-        ({"kl_estimator": "k4"}, "kl_estimator='k4'.*k1, k2, k3"),
+        ({"kl_estimator": "k4"}, "kl_estimator='k4'.*k1, k2, k3, exact"),
+        ({"beta": 0.1, "kl_estimator": "exact"}, "beta=0.1.*exact_kl is None"),
+        ({"kl_estimator": "exact", "use_bias_correction_kl": True}, "kl_estimator='exact' cannot go with.*no sample"),
+        ({"entropy_coef": 0.1}, "entropy_coef=0.1.*None"),
+        ({"top_entropy_quantile": 0.2}, "top_entropy_quantile=0.2.*None"),
+        ({"top_entropy_quantile": 1.5}, r"top_entropy_quantile=1.5 is outside \[0, 1\]"),
+        ({"loss_type": "sapo", "sapo_temperature_neg": 0.0}, "sapo_temperature_neg=0.0 is not above 0"),
         ({"importance_sampling_level": "word"}, "importance_sampling_level='word'.*token, sequence"),
     ],
 )
@@ -235,15 +168,28 @@ def test_bad_options_are_named_with_what_is_allowed(options, message):
 
 def test_dr_grpo_needs_no_length_when_the_weights_are_given():
     batch = two_rows()
-    weights = token_weights("dr_grpo", batch.mask, max_completion_length=4)
+    weights = batch_weights("dr_grpo", batch.mask, max_completion_length=4)
     terms = grpo_loss(
         batch.logps, batch.old_logps, None, batch.advantages, batch.mask, loss_type="dr_grpo", weights=weights
     )
-    assert torch.equal(terms.weights, weights)
+    assert torch.equal(terms.weights, weights.loss)
 
 
-def test_given_weights_count_on_tokens_only():
+def test_given_weights_count_on_tokens_only_and_bring_their_own_threshold():
     batch = two_rows()
-    weights = torch.tensor([[0.25, 0.25], [0.5, NAN]])
-    terms = grpo_loss(batch.logps, batch.old_logps, None, batch.advantages, batch.mask, weights=weights)
+    weights = BatchWeights(
+        loss=torch.tensor([[0.25, 0.25], [0.5, NAN]]),
+        entropy=torch.tensor([[1.0, 0.0], [0.0, NAN]]),
+        high_entropy=torch.tensor([[True, False], [False, True]]),
+    )
+    terms = grpo_loss(
+        batch.logps,
+        batch.old_logps,
+        None,
+        batch.advantages,
+        batch.mask,
+        top_entropy_quantile=0.5,  # no entropies here: the weights have ranked them
+        weights=weights,
+    )
     assert terms.loss.isfinite() and terms.weights[1, 1] == 0
+    assert terms.kept.tolist() == [[True, False], [False, False]]

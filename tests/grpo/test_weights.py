@@ -16,6 +16,11 @@ LOSSES = torch.tensor([[1.0, 2.0, 3.0, 9.0], [4.0, 9.0, 9.0, 9.0], [9.0, 9.0, 9.
         ("bnpo", (6 + 4) / 4),
         ("dapo", (6 + 4) / 4),
         ("dr_grpo", (6 + 4) / (3 * 8)),
+        ("cispo", (6 + 4) / 4),
+        ("sapo", (6 / 3 + 4 / 1 + 0) / 3),
+        ("luspo", (6 + 4 + 0) / 3),
+        ("vespo", (6 + 4) / 4),
+        ("online", (6 / 3 + 4 / 1 + 0) / 3),
     ],
 )
 def test_the_weighted_sum_is_the_loss_computed_by_hand(loss_type, expected):
@@ -42,10 +47,11 @@ def test_the_dtype_of_the_mask_does_not_matter(loss_type, dtype):
     assert torch.equal(token_weights(loss_type, MASK.to(dtype), 8), expected)
 
 
-def test_only_grpo_gives_tokens_of_short_completions_more_weight():
+def test_only_a_mean_over_each_completion_gives_tokens_of_short_ones_more_weight():
     rows = {loss_type: token_weights(loss_type, MASK, 8)[:2, 0] for loss_type in WEIGHTS}
-    assert rows["grpo"][1] == 3 * rows["grpo"][0]
-    assert all(rows[loss_type][0] == rows[loss_type][1] for loss_type in ("bnpo", "dapo", "dr_grpo"))
+    favoured = {"grpo", "sapo", "online"}
+    assert all(rows[loss_type][1] == 3 * rows[loss_type][0] for loss_type in favoured)
+    assert all(rows[loss_type][0] == rows[loss_type][1] for loss_type in WEIGHTS.keys() - favoured)
 
 
 def test_an_unknown_loss_type_is_refused_by_name():

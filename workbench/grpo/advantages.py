@@ -9,36 +9,84 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 SCALE_REWARDS = ("group", "batch", "none")
-STD_FLOOR = 1e-4  # TRL's; DeepSeekMath has none, other trainers use 1e-6 or 1e-8
 
 
-def grouped(rewards: Float[Tensor, " B"], num_generations: int) -> Float[Tensor, "P G"]:
+def grouped(rewards: Float[Tensor, " B"], num_generations: int, *, at_least: int = 2) -> Float[Tensor, "P G"]:
     """Return the rewards as one row per prompt, in float64.
 
-    In float64 the mean of G equal float32 rewards is exactly that reward, so a group of equals has std 0 and not 1e-9.
-    Raises ValueError if a group has fewer than two completions (one has nothing to be compared with), or if B is no
-    multiple of `num_generations`.
+    Raises ValueError if a group has fewer than `at_least` completions (one has nothing to be compared with), or if B is
+    no multiple of `num_generations`.
 
     >>> grouped(torch.tensor([1.0, 0.0, 0.5, 0.5]), 2)
     tensor([[1.0000, 0.0000],
             [0.5000, 0.5000]], dtype=torch.float64)
     """
-    if num_generations < 2:
-        raise ValueError(f"num_generations={num_generations}: a group needs at least 2 completions to compare")
+    if num_generations < at_least:
+        allowed = f"at least {at_least} completion" + ("s to compare" if at_least > 1 else "")
+        raise ValueError(f"num_generations={num_generations}: a group needs {allowed}")
     if len(rewards) % num_generations:
         raise ValueError(f"{len(rewards)} rewards do not divide into groups of num_generations={num_generations}")
     return rewards.to(torch.float64).view(-1, num_generations)
 
 
-def nan_std(values_PN: Float[Tensor, "P N"]) -> Float[Tensor, " P"]:
-    """Return the standard deviation of each row, NaN left out, dividing by N - 1 (Bessel); NaN below two values.
+def centred(values_PN: Float[Tensor, "P N"]) -> Float[Tensor, "P N"]:
+    """Return each value minus the mean of its row; NaN stays NaN and counts in no mean.
+
+    Counted from the least of the row, so that equal values give exactly 0 and not a rounding error, which a division
+    by their std would blow up.
+
+    >>> centred(torch.tensor([[0.1, 0.1, 0.1], [1.0, 3.0, float("nan")]]))
+    tensor([[ 0.,  0.,  0.],
+            [-1.,  1., nan]])
+    """
+    least = torch.where(values_PN.isnan(), torch.inf, values_PN).amin(dim=1, keepdim=True)
+    above = values_PN - least
+    return above - above.nanmean(dim=1, keepdim=True)
+
+
+def nan_std(values_PN: Float[Tensor, "P N"], ddof: int = 1) -> Float[Tensor, " P"]:
+    r"""Return the standard deviation of each row, NaN left out: $\sqrt{\sum (x - \mu)^2 / (N - \text{ddof})}$.
+
+    `ddof` 1 divides by N - 1 (Bessel), 0 by N. NaN where fewer than ddof + 1 values are left.
 
     >>> nan_std(torch.tensor([[1.0, 3.0, float("nan")], [1.0, float("nan"), float("nan")]]))
     tensor([1.4142,    nan])
+    >>> nan_std(torch.tensor([[1.0, 3.0, float("nan")], [1.0, float("nan"), float("nan")]]), ddof=0)
+    tensor([1., 0.])
     """
-    deviations = values_PN - values_PN.nanmean(dim=1, keepdim=True)
-    num_others = (~values_PN.isnan()).sum(dim=1) - 1
-    return torch.where(num_others > 0, deviations.square().nansum(dim=1) / num_others, torch.nan).sqrt()
+    divisor = (~values_PN.isnan()).sum(dim=1) - ddof
+    return torch.where(divisor > 0, centred(values_PN).square().nansum(dim=1) / divisor, torch.nan).sqrt()
+
+
+def is_zero(std: Float[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+    """Return where a standard deviation is 0 but for rounding: at most 1e-8, as in TRL. A NaN is not.
+
+    >>> is_zero(torch.tensor([0.0, 0.1, float("nan")]))
+    tensor([ True, False, False])
+    """
+    return std.isclose(torch.zeros_like(std))
+
+
+def z_scores(
+    values_PN: Float[Tensor, "P N"], std_of: Float[Tensor, "R M"] | None = None, *, std_ddof: int, std_eps: float
+) -> Float[Tensor, "P N"]:
+    r"""Return $(x - \mu) / (\sigma + \varepsilon)$ row by row: each value in standard deviations of its row. No unit.
+
+    `std_of` are values to take $\sigma$ of instead, as many rows or one row for all. 0 where the value or $\sigma$ is
+    NaN, and without a stabiliser ($\varepsilon = 0$) where $\sigma$ is 0. Raises ValueError if `std_ddof` is neither 0
+    nor 1, or `std_eps` is below 0.
+
+    >>> z_scores(torch.tensor([[1.0, 3.0], [2.0, 2.0]]), std_ddof=0, std_eps=0.0)
+    tensor([[-1.,  1.],
+            [ 0.,  0.]])
+    """
+    if std_ddof not in (0, 1):
+        raise ValueError(f"std_ddof={std_ddof} is neither 0 (divide by N) nor 1 (divide by N - 1)")
+    if not std_eps >= 0:
+        raise ValueError(f"std_eps={std_eps} is below 0, and it is added to a standard deviation")
+    std = nan_std(values_PN if std_of is None else std_of, std_ddof)[:, None]
+    divisor = torch.where(is_zero(std), torch.inf, std) if std_eps == 0 else std + std_eps
+    return (centred(values_PN) / divisor).nan_to_num(nan=0.0)
 
 
 def group_mean_std(
@@ -46,52 +94,63 @@ def group_mean_std(
 ) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:
     """Return the mean and the standard deviation (dividing by G - 1) of each group. Unit: reward.
 
-    NaN rewards are left out: the mean is NaN if none is left, the std if fewer than two are. Raises as `grouped` does.
+    NaN rewards are left out: the mean is NaN if none is left, the std if fewer than two are, and so for every group of
+    one. Raises ValueError as `grouped` does for groups of none.
 
     >>> group_mean_std(torch.tensor([1.0, 3.0, 2.0, 2.0]), 2)
     (tensor([2., 2.]), tensor([1.4142, 0.0000]))
     """
-    rewards_PG = grouped(rewards, num_generations)
+    rewards_PG = grouped(rewards, num_generations, at_least=1)
     return rewards_PG.nanmean(dim=1).to(rewards.dtype), nan_std(rewards_PG).to(rewards.dtype)
 
 
 def group_advantages(
-    rewards: Float[Tensor, " B"], num_generations: int, *, scale_rewards: str = "group"
+    rewards: Float[Tensor, " B"],
+    num_generations: int,
+    *,
+    scale_rewards: str = "group",
+    std_ddof: int = 1,
+    std_eps: float = 1e-4,
 ) -> Float[Tensor, " B"]:
-    r"""Return $A_i = (r_i - \mu_{\text{group}}) / (\sigma + 10^{-4})$, the z-score of each reward in its group.
+    r"""Return $A_i = (r_i - \mu_{\text{group}}) / (\sigma + \varepsilon)$, the z-score of each reward in its group.
 
-    `scale_rewards` says which $\sigma$, always with N - 1: "group" that of the group (no unit), "batch" that of all B
-    rewards (no unit), "none" no division at all (unit: reward; Dr. GRPO). The mean is always the group's. A NaN reward
-    gets 0, and so does the only scorable reward of a group. Computed in float64, returned in the rewards' dtype.
+    `scale_rewards` says which $\sigma$: "group" that of the group (no unit), "batch" that of all B rewards (no unit),
+    "none" no division at all (unit: reward; Dr. GRPO). The mean is always the group's. $\sigma$ divides by N -
+    `std_ddof`, and `std_eps` is $\varepsilon$: TRL has 1 and 1e-4, the formula of DeepSeekMath reads 0 and 0, others
+    have 1e-6 or 1e-8. A NaN reward gets 0, and so does the only scorable reward of a group, and at $\varepsilon = 0$
+    every reward where $\sigma$ is 0. Computed in float64, returned in the rewards' dtype.
 
-    Raises ValueError if `scale_rewards` is none of the three, and as `grouped` does.
+    Raises ValueError if `scale_rewards` is none of the three, and as `grouped` and `z_scores` do.
     Source: DeepSeekMath, https://arxiv.org/abs/2402.03300; Dr. GRPO, https://arxiv.org/abs/2503.20783; as TRL 1.16.
 
     >>> group_advantages(torch.tensor([1.0, 0.0, 0.0, 1.0, 5.0, 5.0, 5.0, 5.0]), 4, scale_rewards="none")
     tensor([ 0.5000, -0.5000, -0.5000,  0.5000,  0.0000,  0.0000,  0.0000,  0.0000])
     >>> group_advantages(torch.tensor([1.0, 3.0]), 2)  # -1 and 1 over the square root of 2
     tensor([-0.7071,  0.7071])
+    >>> group_advantages(torch.tensor([1.0, 3.0]), 2, std_ddof=0, std_eps=0.0)  # -1 and 1 over 1
+    tensor([-1.,  1.])
     """
     if scale_rewards not in SCALE_REWARDS:
         raise ValueError(f"scale_rewards={scale_rewards!r} is none of {', '.join(SCALE_REWARDS)}")
     rewards_PG = grouped(rewards, num_generations)
-    centred_PG = rewards_PG - rewards_PG.nanmean(dim=1, keepdim=True)
     if scale_rewards == "none":
-        scaled_PG = centred_PG
+        advantages_PG = centred(rewards_PG).nan_to_num(nan=0.0)
     else:
-        std = nan_std(rewards_PG if scale_rewards == "group" else rewards_PG.reshape(1, -1))
-        scaled_PG = centred_PG / (std[:, None] + STD_FLOOR)
-    return scaled_PG.nan_to_num(nan=0.0).flatten().to(rewards.dtype)
+        std_of = rewards_PG if scale_rewards == "group" else rewards_PG.reshape(1, -1)
+        advantages_PG = z_scores(rewards_PG, std_of, std_ddof=std_ddof, std_eps=std_eps)
+    return advantages_PG.flatten().to(rewards.dtype)
 
 
 def is_dead(rewards: Float[Tensor, " B"], num_generations: int) -> Bool[Tensor, " P"]:
     """Return which groups teach nothing: rewards all equal, or fewer than two that could be scored. Every A is 0.
 
+    One completion is no group, and not dead: where `num_generations` is 1 it is not compared but imitated.
+
     >>> is_dead(torch.tensor([1.0, 1.0, 0.0, 1.0, float("nan"), 1.0]), 2)
     tensor([ True, False,  True])
     """
-    std = nan_std(grouped(rewards, num_generations))
-    return std.isnan() | std.isclose(torch.zeros_like(std))
+    std = nan_std(grouped(rewards, num_generations, at_least=1))
+    return (std.isnan() | is_zero(std)) & (num_generations > 1)
 
 
 def frac_reward_zero_std(
@@ -107,4 +166,4 @@ def frac_reward_zero_std(
     """
     rewards_PG = grouped(rewards, num_generations)
     std = nan_std(rewards_PG.reshape(1, -1) if scale_rewards == "batch" else rewards_PG)
-    return std.isclose(torch.zeros_like(std)).to(rewards.dtype).mean()
+    return is_zero(std).to(rewards.dtype).mean()

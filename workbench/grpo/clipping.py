@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from workbench.grpo.surrogate import band, per_token
+from workbench.grpo.weights import check_is_clipped
 
 Advantages = Float[Tensor, " B"] | Float[Tensor, "B T"]
 
@@ -77,3 +78,35 @@ def clip_high(
     tensor([[False,  True]])
     """
     return (ratio.clamp(max=inf if delta is None else delta) > 1 + epsilon_high) & (per_token(advantages) > 0)
+
+
+def cispo_clip(ratio: Float[Tensor, "B T"], advantages: Advantages, epsilon_high: float) -> Bool[Tensor, "B T"]:
+    r"""Return the tokens of TRL's metric `cispo_clip_ratio`: $r > \epsilon_{\text{high}}$ and A > 0.
+
+    Their weight is capped at `epsilon_high`, an absolute ratio; their gradient is not cut. The cap holds for A < 0 too,
+    which the metric does not count. As TRL 1.16.
+
+    >>> cispo_clip(torch.tensor([[4.0, 6.0]]), torch.tensor([1.0]), epsilon_high=5.0)
+    tensor([[False,  True]])
+    """
+    return (ratio > epsilon_high) & (per_token(advantages) > 0)
+
+
+def clip_flags(
+    loss_type: str,
+    ratio: Float[Tensor, "B T"],
+    advantages: Advantages,
+    *,
+    epsilon: float = 0.2,
+    epsilon_high: float | None = None,
+    delta: float | None = None,
+) -> tuple[Bool[Tensor, "B T"], Bool[Tensor, "B T"]]:
+    """Return `clip_low` and `clip_high`, the tokens of TRL's `clip_ratio/*`. Raises ValueError where TRL logs none.
+
+    >>> low, high = clip_flags("dapo", torch.tensor([[0.7, 1.3]]), torch.tensor([1.0]))
+    >>> low, high
+    (tensor([[False, False]]), tensor([[False,  True]]))
+    """
+    check_is_clipped(loss_type)
+    high = epsilon if epsilon_high is None else epsilon_high
+    return clip_low(ratio, advantages, epsilon, delta), clip_high(ratio, advantages, high, delta)

@@ -36,21 +36,23 @@ def token_logps(
 
 
 def token_entropy(logits: Float[Tensor, "*shape V"], temperature: float = 1.0) -> Float[Tensor, "*shape"]:
-    r"""Return the entropy of each distribution: $H = -\sum_v p_v \log p_v$. Unit: nats, 0 to log V. No gradient.
+    r"""Return the entropy of each distribution: $H = -\sum_v p_v \log p_v$. Unit: nats, 0 to log V. With gradient.
 
-    A token of probability 0 (logit -inf) adds 0. Raises as `tempered` does.
+    A token of probability 0 (logit -inf) adds 0, to the gradient too. Raises as `tempered` does.
 
     >>> token_entropy(torch.tensor([[0.0, 0.0], [0.0, float("-inf")]]))  # log 2, and a certainty
     tensor([0.6931, 0.0000])
     """
-    with torch.no_grad():
-        return torch.special.entr(tempered(logits, temperature).softmax(dim=-1)).sum(dim=-1)
+    logps = tempered(logits, temperature).log_softmax(dim=-1)
+    probabilities = logps.exp()
+    surprise = torch.where(probabilities > 0, -logps, torch.zeros_like(logps))
+    return (probabilities * surprise).sum(dim=-1)
 
 
 def logps_and_entropy(
     logits: Float[Tensor, "*shape V"], token_ids: Int[Tensor, "*shape"], temperature: float = 1.0
 ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
-    """Return `token_logps` (with gradient) and `token_entropy` (without) of the same tempered logits.
+    """Return `token_logps` (with gradient) and `token_entropy` (without: it is to look at) of the same tempered logits.
 
     The float32 copy of the logits, the largest tensor of a step, is made once. Raises as `tempered` does.
 

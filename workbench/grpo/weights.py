@@ -1,4 +1,4 @@
-r"""Aggregation as a weight per token: $\text{loss} = \sum_{it} w_{it} \ell_{it}$. These loss types differ in $w$ alone.
+r"""Aggregation as a weight per token: $\text{loss} = \sum_{it} w_{it} \ell_{it}$; what $\ell$ is, `losstypes` says.
 
 The denominators are those of the batch whose mask is given. Take the weights of the whole batch, cut them with its
 rows, and the micro-batches add up to the batch exactly. A fully masked row weighs nothing, but still counts among the
@@ -71,18 +71,49 @@ def dr_grpo_weights(mask: Mask, max_completion_length: int | None = None) -> Flo
     return as_numbers(mask) / (len(mask) * max_completion_length)
 
 
+def luspo_weights(mask: Mask, max_completion_length: int | None = None) -> Float[Tensor, "B T"]:
+    r"""Return $w = 1 / B$: the mean over completions of the *sum* over their tokens. No length is used.
+
+    Meant for the sequence ratio, whose term is the same on all tokens: a completion then weighs its length times that.
+    Source: LUSPO, https://arxiv.org/abs/2602.05261
+
+    >>> import torch
+    >>> luspo_weights(torch.tensor([[1, 1], [1, 0]]))
+    tensor([[0.5000, 0.5000],
+            [0.5000, 0.0000]])
+    """
+    return as_numbers(mask) / len(mask)
+
+
 WEIGHTS: dict[str, Callable[..., Tensor]] = {
     "grpo": grpo_weights,
     "bnpo": bnpo_weights,
     "dr_grpo": dr_grpo_weights,
     "dapo": dapo_weights,
+    "cispo": dapo_weights,
+    "sapo": grpo_weights,
+    "luspo": luspo_weights,
+    "vespo": dapo_weights,
+    "online": grpo_weights,
 }
+LOSS_TYPES = tuple(WEIGHTS)
+CLIPPED_LOSS_TYPES = ("grpo", "bnpo", "dr_grpo", "dapo", "luspo")  # by PPO's clip; they differ in their weights alone
 
 
 def check_loss_type(loss_type: str) -> None:
-    """Raise ValueError unless the loss type is in `WEIGHTS`."""
+    """Raise ValueError unless the loss type is in `LOSS_TYPES`."""
     if loss_type not in WEIGHTS:
         raise ValueError(f"loss_type={loss_type!r} is none of {', '.join(WEIGHTS)}")
+
+
+def check_is_clipped(loss_type: str) -> None:
+    """Raise ValueError if the loss type has no clip to measure, or is none at all."""
+    check_loss_type(loss_type)
+    if loss_type not in CLIPPED_LOSS_TYPES:
+        raise ValueError(
+            f"loss_type={loss_type!r} has no clip_ratio, for it clips no gradient: "
+            f"the loss types that do are {', '.join(CLIPPED_LOSS_TYPES)}"
+        )
 
 
 def token_weights(loss_type: str, mask: Mask, max_completion_length: int | None = None) -> Float[Tensor, "B T"]:
