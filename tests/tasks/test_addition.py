@@ -1,10 +1,21 @@
 import itertools
+import random
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.tasks.addition import ADDITION, examples, expected_steps, read_summands
+from workbench.errors import ConfigError
+from workbench.tasks.addition import (
+    ADDITION,
+    demonstrate,
+    examples,
+    expected_steps,
+    read_steps,
+    read_summands,
+    reward_steps,
+)
 
 RIGHT = "3+7+0=10; 2+4+1=7</think><answer>70</answer>"
 
@@ -54,6 +65,85 @@ def test_conversations_are_scored_like_strings():
         prompts=[[{"role": "user", "content": "23+47=?"}]], completions=[[{"role": "assistant", "content": RIGHT}]]
     )
     assert reward == 1
+
+
+def steps_of(completion, prompt="23+47=?", **columns):
+    return [(step.end, step.reward) for step in reward_steps(prompt, completion, columns)]
+
+
+@pytest.mark.parametrize(
+    ("completion", "steps"),
+    [
+        (RIGHT, [(8, 1), (17, 1), (44, 1)]),
+        ("<think>" + RIGHT, [(15, 1), (24, 1), (51, 1)]),
+        ("3+7+0=10; 2+4+0=6</think><answer>60</answer>", [(8, 1), (17, 0), (44, 0)]),
+        ("2+4+1=7; 3+7+0=10</think><answer>70</answer>", [(7, 0), (17, 0), (44, 1)]),
+        ("3+7+0=10; 2+4+1=7</think>70", [(8, 1), (17, 1), (27, 0)]),
+        ("3+7+0=10; 2+4+1=7", [(8, 1), (17, 1), (17, 0)]),
+        ("先 3 + 7+0=10 ;\n 2+4+1=7 \n，好</think><answer>70</answer>。", [(12, 0), (23, 1), (55, 1)]),
+        ("😀=1;2+4+1=7</think><answer>70</answer>", [(3, 0), (11, 1), (38, 1)]),
+        ("3+7+0=10; 2+4+1=7; 2+4+1=7; x=y</think><answer>70</answer>", [(8, 1), (17, 1), (26, 0), (31, 0), (58, 1)]),
+        ("</think>3+7+0=10; 2+4+1=7<answer>70</answer>", [(44, 1)]),
+        ("<answer>69</answer><answer>70</answer>!", [(39, 1)]),
+        ("nothing", [(7, 0)]),
+        ("", [(0, 0)]),
+    ],
+)
+def test_steps_by_hand(completion, steps):
+    assert steps_of(completion) == steps
+
+
+def test_steps_say_why_and_need_a_sum_or_a_target():
+    assert [step.reason for step in reward_steps("23+47=?", "3+7+0=9; 2+4+1=7; 1=1</think>", {})] == [
+        "wanted 3+7+0=10",
+        "right",
+        "wanted no further step",
+        "no <answer>…</answer>",
+    ]
+    assert steps_of(RIGHT, prompt="how are you") == []
+    assert steps_of(RIGHT, prompt="how are you", target="70") == [(44, 1)], "no steps are known, the answer is"
+    assert steps_of(RIGHT, target="71") == [(8, 1), (17, 1), (44, 0)]
+
+
+marks = [";", "; ", "\n", "\u3000", "=", "<think>", "</think>", "<answer>", "70", "</answer>"]
+pieces = st.sampled_from(["3+7+0=10", "2+4+1=7", "2 + 4+1= 7", "答=", "😀", *marks])
+texts = st.lists(pieces, max_size=12).map("".join)
+
+
+@given(texts)
+def test_each_step_ends_with_the_last_character_of_its_equation_and_the_last_with_the_completion(completion):
+    *equations, answer = reward_steps("23+47=?", completion, {})
+    begin = 0
+    for step, equation in zip(equations, read_steps(completion), strict=True):
+        text = completion[begin : step.end]
+        assert "".join(text.split()).endswith(equation) and text == text.rstrip()
+        assert re.match(r"\s*(;|\n|</think>|<answer>|$)", completion[step.end :])
+        begin = step.end
+    assert answer.end == len(completion) >= begin
+
+
+@given(texts)
+def test_the_steps_are_right_where_the_two_rewards_say_so(completion):
+    *equations, answer = reward_steps("23+47=?", completion, {})
+    rewards = score_one(completion)
+    assert answer.reward == rewards["answer"]
+    assert sum(step.reward for step in equations) / max(2, len(equations)) == rewards["steps"]
+
+
+@given(st.sampled_from(["3+7+0=10", "3+7+0=9"]), st.sampled_from(["2+4+1=7", "2+4+0=6"]), texts)
+def test_equations_after_the_expected_ones_never_earn_more(first, second, extra):
+    thinking = f"{first}; {second}; "
+    *without, _ = reward_steps("23+47=?", thinking + "</think>", {})
+    *more, _ = reward_steps("23+47=?", thinking + extra, {})
+    assert more[:2] == without, "a step keeps its end and its reward whatever follows it"
+    assert [step.reward for step in more[2:]] == [0] * (len(more) - 2)
+
+
+def test_a_demonstration_of_a_conversation_is_written_as_the_bundled_model_knows_it():
+    example = {"prompt": [{"role": "user", "content": "23+47=?"}]}
+    assert demonstrate(example, random.Random(0)) == RIGHT
+    with pytest.raises(ConfigError, match="prompt 'how are you' is not a sum of two numbers"):
+        demonstrate({"prompt": "how are you"}, random.Random(0))
 
 
 @pytest.mark.parametrize(

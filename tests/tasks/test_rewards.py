@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import functools
 import math
 
@@ -13,6 +14,7 @@ from workbench.tasks.rewards import (
     RewardError,
     Scorer,
     columns_of,
+    is_reward_model,
     load_reward,
     load_rewards,
     reward_name,
@@ -42,7 +44,10 @@ def test_rewards_are_found_by_qualified_name_by_the_tasks_own_name_and_in_files(
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("nothing", "reward='nothing'.*addition.answer, .*path/to/file.py:function"),
+        (
+            "nothing",
+            "reward='nothing'.*addition.answer, .*accuracy_reward, .*path/to/file.py:function, or a folder or hub id",
+        ),
         ("{folder}/absent.py:f", "absent.py' does not exist"),
         ("{folder}/mine.py:absent", "has no 'absent'; its functions are present"),
         ("{folder}/mine.py:NUMBER", "'NUMBER'.* is a int, not a function"),
@@ -54,6 +59,48 @@ def test_a_reward_that_cannot_be_loaded_is_told_in_one_sentence(tmp_path, name, 
     (tmp_path / "broken.py").write_text("def")
     with pytest.raises(ConfigError, match=sentence):
         load_reward(name.format(folder=tmp_path))
+
+
+def test_trls_rewards_are_found_by_their_names_and_scored_under_trls_metric():
+    names = ["think_format_reward", "get_soft_overlong_punishment(max_completion_len=4, soft_punish_cache=2)"]
+    scores = score(load_rewards(names), ["p", "p"], ["<think>a</think>b", "a"], [[1], [1, 2, 3]])
+    assert scores == {"think_format_reward": [1, 0], "soft_overlong_punishment_reward": [0, -0.5]}
+    with pytest.raises(ConfigError, match="two reward functions are called 'think_format_reward'"):
+        load_rewards(["think_format_reward", "think_format_reward"])
+
+
+def test_a_reward_model_is_a_folder_with_a_config_or_a_hub_id_that_is_no_functions_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("judge", "org/local", "org/empty", "accuracy_reward"):
+        (tmp_path / folder).mkdir(parents=True)
+        if folder != "org/empty":
+            (tmp_path / folder / "config.json").write_text("{}")
+    models = ["judge", str(tmp_path / "judge"), "./judge", "org/local", "org/hub-id", "Org-1/name_2.5"]
+    others = [
+        "",
+        "org/empty",
+        "accuracy_reward",
+        "addition.answer",
+        "get_cosine_scaled_reward(3)",
+        "get_cosine_scaled_reward",
+    ]
+    others += [
+        "absent",
+        "./absent",
+        "/absent/folder",
+        "~/absent",
+        "a/b/c",
+        "org/mine.py",
+        "org/mine.py:score",
+        "o" * 9000,
+        "a b/c",
+    ]
+    assert [name for name in models + others if is_reward_model(name)] == models
+    assert not is_reward_model(
+        "judge", dataclasses.replace(TASKS["addition"], reward_functions=(returning([1], "judge"),) * 3)
+    )
+    with pytest.raises(ConfigError, match="'org/hub-id' is a reward model, not a function: the engine loads it"):
+        load_reward("org/hub-id")
 
 
 def test_two_functions_of_one_name_are_refused():

@@ -1,1 +1,1 @@
-"""Prompts and verifiable rewards, with TRL's signatures.  Standard library only."""
+"""Prompts and verifiable rewards, with TRL's signatures.  Standard library; datasets, math_verify where asked for."""

@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from workbench.tasks.base import Example, Reward, Task, reward_function
-from workbench.tasks.tags import is_well_formed, parse_integer, read_answer, read_thinking
+from workbench.errors import ConfigError
+from workbench.tasks.base import Example, Reward, StepReward, Task, reward_function, text_of
+from workbench.tasks.tags import is_well_formed, parse_integer, read_answer, thinking_span
 
 _SUM = re.compile(r"(?:^|\n|[^0-9+\-*/.\s])[ \t]*([0-9]{1,17})[ \t]*\+[ \t]*([0-9]{1,17})[ \t]*(?=[=?\n]|$)")
 
@@ -55,13 +56,28 @@ def read_steps(completion: str) -> list[str]:
     >>> read_steps("3+7+0=10; 2+4+1=7; check</think><answer>70</answer>")
     ['3+7+0=10', '2+4+1=7']
     """
-    parts = (re.sub(r"\s+", "", part) for part in re.split(r"[;\n]", read_thinking(completion)))
-    return [part for part in parts if "=" in part]
+    return [equation for equation, _ in locate_steps(completion)]
+
+
+def locate_steps(completion: str) -> list[tuple[str, int]]:
+    """Return the equations of the thinking, each with the index in the completion at which it ends (exclusive).
+
+    >>> locate_steps("3+7+0 = 10 ; 2+4+1=7</think><answer>70</answer>")
+    [('3+7+0=10', 10), ('2+4+1=7', 20)]
+    """
+    start, end = thinking_span(completion)
+    parts = [(part[0], start + part.start()) for part in re.finditer(r"[^;\n]+", completion[start:end])]
+    return [(re.sub(r"\s+", "", part), begin + len(part.rstrip())) for part, begin in parts if "=" in part]
 
 
 @reward_function("answer")
 def score_answer(prompt: str, completion: str, columns: Mapping[str, Any]) -> Reward | None:
     """1 when the integer in the last answer tag is the sum, else 0.  The sum: the target column, else the prompt's."""
+    return judge_answer(prompt, completion, columns)
+
+
+def judge_answer(prompt: str, completion: str, columns: Mapping[str, Any]) -> Reward | None:
+    """Return the reward of the answer, or None where neither the target column nor the prompt tells the sum."""
     truth = parse_integer(columns.get("target"))
     summands = read_summands(prompt)
     if truth is None and summands is not None:
@@ -100,6 +116,39 @@ def score_format(prompt: str, completion: str, columns: Mapping[str, Any]) -> Re
     return Reward(float(ok), "well formed" if ok else "not …</think><answer>integer</answer>")
 
 
+def reward_steps(prompt: str, completion: str, columns: Mapping[str, Any]) -> list[StepReward]:
+    """Return a step for each written equation, 1 when it stands in its place as in ``score_steps``, and the answer's.
+
+    An equation's step ends with its last character.  The last step is the answer's: it ends where the completion ends,
+    and earns 1 when ``score_answer`` does.  No steps where the prompt is no sum and the target column has none.
+
+    >>> for step in reward_steps("23+47=?", "3+7+0=10; 2+4+0=6</think><answer>60</answer>", {}):
+    ...     print(step.end, step.reward, step.reason)
+    8 1.0 right
+    17 0.0 wanted 2+4+1=7
+    44 0.0 60 ≠ 70
+    """
+    summands = read_summands(prompt)
+    expected = expected_steps(*summands) if summands else []
+    steps = []
+    for index, (equation, end) in enumerate(locate_steps(completion) if summands else []):
+        wanted = expected[index] if index < len(expected) else "no further step"
+        steps.append(StepReward(end, float(equation == wanted), "right" if equation == wanted else f"wanted {wanted}"))
+    answer = judge_answer(prompt, completion, columns)
+    if answer is not None:
+        steps.append(StepReward(len(completion), float(answer), answer.reason))
+    return steps
+
+
+def demonstrate(example: Example, rng: random.Random) -> str:
+    """Return the written addition and its answer; raise ConfigError where the prompt is not a sum of two numbers."""
+    prompt = text_of(example["prompt"])
+    summands = read_summands(prompt)
+    if summands is None:
+        raise ConfigError(f"prompt {prompt[:80]!r} is not a sum of two numbers, so it cannot be demonstrated")
+    return f"{'; '.join(expected_steps(*summands))}</think><answer>{sum(summands)}</answer>"
+
+
 ADDITION = Task(
     name="addition",
     description="Add two 2-digit numbers in writing, digit by digit, then state the sum.",
@@ -109,4 +158,6 @@ ADDITION = Task(
     reward_weights=(1.0, 0.3, 0.2),
     read_answer=read_answer,
     max_completion_length=48,
+    step_rewards=reward_steps,
+    demonstrate=demonstrate,
 )

@@ -1,6 +1,7 @@
 """What a task is: an endless stream of examples, and the reward functions that score completions of them."""
 
 import math
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -8,6 +9,10 @@ from typing import Any, Protocol
 Messages = Sequence[Mapping[str, Any]]
 Text = str | Messages
 Example = dict[str, Any]
+
+
+class RewardError(ValueError):
+    """A reward function raised, or returned what is not one number per completion, or no steps of it."""
 
 
 class Reward(float):
@@ -49,12 +54,36 @@ ScoreOne = Callable[[str, str, Mapping[str, Any]], Reward | None]
 
 
 @dataclass(frozen=True)
+class StepReward:
+    """The reward of one step of a completion, and why.
+
+    The step ends before the character ``end`` of the completion's text and begins where the step before it ended.
+    """
+
+    end: int
+    reward: float
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.end, int) or self.end < 0:
+            raise ValueError(f"end={self.end!r} is not the index of a character: a whole number of at least 0")
+        if not math.isfinite(self.reward):
+            raise ValueError(f"reward={self.reward} is not finite")
+
+
+StepRewards = Callable[[str, str, Mapping[str, Any]], list[StepReward]]
+
+
+@dataclass(frozen=True)
 class Task:
     """A kind of problem whose answers a program can check.
 
     ``examples(seed)`` is endless and the same for the same seed; each example is a dataset row, and every column but
     ``prompt`` reaches the reward functions.  The reward functions of the bundled tasks lie in [0, 1], so the highest
     total reward is the sum of the weights.  ``read_answer`` is what a person would call the completion's result.
+    ``step_rewards(prompt, completion, columns)`` returns the completion's steps in their order, none where it does not
+    apply; a task has none of it where nothing before the answer can be right or wrong.  ``demonstrate(example, rng)``
+    returns a completion that earns the highest reward; it raises ConfigError where the example is not of this task.
     """
 
     name: str
@@ -65,6 +94,8 @@ class Task:
     reward_weights: tuple[float, ...]
     read_answer: Callable[[str], str | None]
     max_completion_length: int
+    step_rewards: StepRewards | None = None
+    demonstrate: Callable[[Example, random.Random], str] | None = None
 
     def __post_init__(self) -> None:
         assert len(self.reward_functions) == len(self.reward_weights), f"{self.name}: one weight per reward function"

@@ -1,19 +1,23 @@
 """Reach a target with every given number once, by + and -: ``make 9 from 2 5 6`` wants ``<answer>5-2+6</answer>``, say.
 
-Many answers are right.
+Many answers are right.  The task has no step rewards: nothing is written before the answer, and no part of an
+expression is right or wrong before its last number.
 """
 
+import itertools
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from workbench.tasks.base import Example, Reward, Task, reward_function
+from workbench.errors import ConfigError
+from workbench.tasks.base import Example, Reward, Task, reward_function, text_of
 from workbench.tasks.expression import parse_expression
 from workbench.tasks.tags import is_well_formed, parse_integer, read_answer
 
 NUM_NUMBERS = 3
+MAX_DEMONSTRATED = 12  # numbers: each has two signs to try
 _PROMPT = re.compile(r"make\s+(-?[0-9]{1,9})\s+from\s+([0-9]{1,9}(?:[\s,]+[0-9]{1,9})*)", re.IGNORECASE)
 
 
@@ -76,6 +80,41 @@ def score_format(prompt: str, completion: str, columns: Mapping[str, Any]) -> Re
     return Reward(float(ok), "well formed" if ok else "not <answer>expression</answer>")
 
 
+def find_signs(target: int, numbers: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return every choice of a sign (1 or -1) for each number that makes their sum the target, not all of them minus.
+
+    None for numbers that ``parse_expression`` does not read, nor for more than ``MAX_DEMONSTRATED`` numbers.
+
+    >>> find_signs(9, [2, 5, 6])
+    [(-1, 1, 1)]
+    """
+    if len(numbers) > MAX_DEMONSTRATED or not all(0 <= number < 10**9 for number in numbers):
+        return []
+    choices = itertools.product((1, -1), repeat=len(numbers))
+    terms = ((signs, [sign * number for sign, number in zip(signs, numbers, strict=True)]) for signs in choices)
+    return [signs for signs, signed in terms if sum(signed) == target and max(signed) >= 0]
+
+
+def demonstrate(example: Example, rng: random.Random) -> str:
+    """Return one of the right expressions between answer tags, which one the rng decides.
+
+    Raises ConfigError where there is none, or there are too many numbers to look through.
+    """
+    prompt = text_of(example["prompt"])
+    puzzle = read_puzzle(prompt, example)
+    signs = find_signs(*puzzle) if puzzle else []
+    if puzzle is None or not signs:
+        raise ConfigError(
+            f"prompt {prompt[:80]!r} is not a countdown of at most {MAX_DEMONSTRATED} numbers of at most 9 digits "
+            "that + and - can solve, so it cannot be demonstrated"
+        )
+    terms = [sign * number for sign, number in zip(rng.choice(signs), puzzle[1], strict=True)]
+    rng.shuffle(terms)
+    first = next(index for index, term in enumerate(terms) if term >= 0)  # an expression begins without a sign
+    terms.insert(0, terms.pop(first))
+    return f"<answer>{terms[0]}{''.join(f'{term:+d}' for term in terms[1:])}</answer>"
+
+
 COUNTDOWN = Task(
     name="countdown",
     description="Reach the target using every given number once, with + and -.  Many answers are right.",
@@ -85,4 +124,5 @@ COUNTDOWN = Task(
     reward_weights=(1.0, 0.2),
     read_answer=read_answer,
     max_completion_length=24,
+    demonstrate=demonstrate,
 )

@@ -1,28 +1,27 @@
 """Finding reward functions by name or file, and calling them as TRL does, with every failure told in one sentence."""
 
 import asyncio
-import importlib.util
 import inspect
 import math
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
-from pathlib import Path
-from types import ModuleType
 from typing import Any, cast
 
 from workbench.errors import ConfigError
-from workbench.tasks.base import Reward, RewardFunction, Task, Text, text_of
+from workbench.tasks.base import Reward, RewardError, RewardFunction, Task, Text, text_of
+from workbench.tasks.builtin.names import BUILTIN_REWARDS, is_builtin, load_builtin
 from workbench.tasks.event_loop import EventLoopThread
+from workbench.tasks.files import load_from_file, names_a_file
 from workbench.tasks.registry import TASKS
+from workbench.tasks.steps import load_step_rewards as load_step_rewards
 
 # Columns that TRL fills itself; a dataset's column of that name would collide with the keyword.
 _RESERVED = frozenset(
     {"prompt", "prompts", "completion", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric"}
 )
-
-
-class RewardError(ValueError):
-    """A reward function raised, or returned what is not one number per completion."""
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def reward_name(function: Callable[..., Any]) -> str:
@@ -32,60 +31,55 @@ def reward_name(function: Callable[..., Any]) -> str:
 
 
 def load_reward(name: str, task: Task | None = None) -> RewardFunction:
-    """Return the reward function ``task.function``, or ``function`` of the given task, or ``path/to/file.py:function``.
+    """Return the reward function of that name.
 
-    Raises ConfigError with what is missing and what there is.
+    It is ``task.function``, ``function`` of the given task, one of TRL's built-in rewards, with its arguments as in
+    ``get_cosine_scaled_reward(max_len=48)``, or ``path/to/file.py:function``.  Raises ConfigError with what is missing
+    and what there is.
     """
-    path, colon, attribute = name.rpartition(":")
-    if colon and path.endswith(".py"):
-        return _load_from_file(Path(path).expanduser(), attribute)
+    if names_a_file(name):
+        return cast(RewardFunction, load_from_file(name, "reward"))
+    known = _known(task)
+    function = known.get(name) or load_builtin(name)
+    if function is not None:
+        return function
+    if is_reward_model(name, task):
+        raise ConfigError(f"reward={name!r} is a reward model, not a function: the engine loads it with the policy")
+    raise ConfigError(
+        f"reward={name!r} is not a reward; choose one of {', '.join((*known, *BUILTIN_REWARDS))}, "
+        "path/to/file.py:function, or a folder or hub id (org/name) of a sequence-classification model"
+    )
+
+
+def is_reward_model(name: str, task: Task | None = None) -> bool:
+    """True where the name is no reward function's, and is a folder with a model or written like a hub id.
+
+    A folder here wins over a hub id of the same spelling, as everywhere.
+    """
+    if names_a_file(name) or name in _known(task) or is_builtin(name):
+        return False
+    path = os.path.expanduser(name)
+    if os.path.exists(path):
+        return os.path.isfile(os.path.join(path, "config.json"))
+    return _HUB_ID.fullmatch(name) is not None and not name.endswith(".py")
+
+
+def _known(task: Task | None) -> dict[str, RewardFunction]:
     known = {
         f"{each.name}.{function.__name__}": function for each in TASKS.values() for function in each.reward_functions
     }
-    if task is not None:
-        known |= {function.__name__: function for function in task.reward_functions}
-    if name not in known:
-        raise ConfigError(
-            f"reward={name!r} is not a reward; choose one of {', '.join(known)}, or path/to/file.py:function"
-        )
-    return known[name]
+    return known | {function.__name__: function for function in (task.reward_functions if task else ())}
 
 
 def load_rewards(names: Sequence[str], task: Task | None = None) -> list[RewardFunction]:
     """Return the reward functions of those names; ConfigError if two would share a metric."""
     functions = [load_reward(name, task) for name in names]
-    _check_distinct(functions)
+    check_distinct([reward_name(function) for function in functions])
     return functions
 
 
-def _load_from_file(path: Path, attribute: str) -> RewardFunction:
-    if not path.is_file():
-        raise ConfigError(f"reward file {str(path)!r} does not exist")
-    module = _import_file(path)
-    if not hasattr(module, attribute):
-        found = [key for key, value in vars(module).items() if inspect.isfunction(value) and not key.startswith("_")]
-        raise ConfigError(
-            f"reward file {str(path)!r} has no {attribute!r}; its functions are {', '.join(found) or 'none'}"
-        )
-    function = getattr(module, attribute)
-    if not callable(function):
-        raise ConfigError(f"{attribute!r} in reward file {str(path)!r} is a {type(function).__name__}, not a function")
-    return cast(RewardFunction, function)
-
-
-def _import_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"reward_file_{path.stem}", path)
-    assert spec is not None and spec.loader is not None, f"a .py file has a loader: {path}"
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # the user's file may raise anything; it is kept as the cause
-        raise ConfigError(f"reward file {str(path)!r} cannot be imported: {type(error).__name__}: {error}") from error
-    return module
-
-
-def _check_distinct(functions: Sequence[Callable[..., Any]]) -> None:
-    names = [reward_name(function) for function in functions]
+def check_distinct(names: Sequence[str]) -> None:
+    """Raise ConfigError if two reward functions or models share a name."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(
@@ -100,7 +94,7 @@ class Scorer:
     """
 
     def __init__(self, functions: Sequence[Callable[..., Any]]) -> None:
-        _check_distinct(functions)
+        check_distinct([reward_name(function) for function in functions])
         self.functions = {reward_name(function): function for function in functions}
         self._loop = EventLoopThread() if any(map(_is_async, functions)) else None
 

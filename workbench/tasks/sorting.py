@@ -3,6 +3,8 @@
 ``exact`` checks the answer.  ``ordered`` is careless: it pays for every two neighbours in order without asking whether
 they are the digits that were given, or how many.  Count ``ordered`` alone and the policy learns to cheat while its
 reward climbs: it repeats digits, since ``<answer>112233445</answer>`` earns twice what the right answer does.
+
+The task has no step rewards: nothing is written before the answer, and one digit left out of it moves all that follow.
 """
 
 import itertools
@@ -11,7 +13,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from workbench.tasks.base import Example, Reward, Task, reward_function
+from workbench.errors import ConfigError
+from workbench.tasks.base import Example, Reward, Task, reward_function, text_of
 from workbench.tasks.tags import is_well_formed, read_answer
 
 NUM_DIGITS = 5
@@ -75,6 +78,15 @@ def score_format(prompt: str, completion: str, columns: Mapping[str, Any]) -> Re
     return Reward(float(ok), "well formed" if ok else "not <answer>digits</answer>")
 
 
+def demonstrate(example: Example, rng: random.Random) -> str:
+    """Return the digits in order between answer tags; raise ConfigError where the prompt has no digits to sort."""
+    prompt = text_of(example["prompt"])
+    target = read_target(prompt, example)
+    if target is None:
+        raise ConfigError(f"prompt {prompt[:80]!r} has no digits to sort, so it cannot be demonstrated")
+    return f"<answer>{target}</answer>"
+
+
 SORTING = Task(
     name="sorting",
     description="Sort five digits.  Its careless reward `ordered` can be hacked.",
@@ -84,4 +96,5 @@ SORTING = Task(
     reward_weights=(1.0, 0.0, 0.2),
     read_answer=read_answer,
     max_completion_length=16,
+    demonstrate=demonstrate,
 )

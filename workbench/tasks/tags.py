@@ -23,8 +23,19 @@ def read_answer(completion: str) -> str | None:
 
 def read_thinking(completion: str) -> str:
     """Return what was written before the closing think tag, or before the answer when that tag is missing."""
-    before = re.split(r"</think>|<answer>", completion, maxsplit=1)[0]
-    return before.removeprefix("<think>").strip()
+    start, end = thinking_span(completion)
+    return completion[start:end].strip()
+
+
+def thinking_span(completion: str) -> tuple[int, int]:
+    """Return where the thinking starts and ends (exclusive): between its tags, or before the answer without them.
+
+    >>> thinking_span("<think>3+4=7</think><answer>7</answer>")
+    (7, 12)
+    """
+    closing = re.search(r"</think>|<answer>", completion)
+    end = closing.start() if closing else len(completion)
+    return (len("<think>") if completion[:end].startswith("<think>") else 0), end
 
 
 def parse_integer(value: object) -> int | None:

@@ -1,0 +1,1 @@
+"""TRL's built-in rewards, by its names and with its results."""
