@@ -12,7 +12,8 @@ def test_a_row_scores_alone_as_it_does_in_the_batch(make_policy, any_folder):
     policy = make_policy(any_folder)
     batch = sample_batch(policy, KNOBS)
     with torch.no_grad():
-        logps, entropy = score(policy, batch)
+        scores = score(policy, batch)
+        logps, entropy = scores.logps, scores.entropy
         for i in range(len(batch.mask)):
             prompt, kept = batch.prompt_mask[i], batch.mask[i]
             alone = TokenBatch(
@@ -20,9 +21,11 @@ def test_a_row_scores_alone_as_it_does_in_the_batch(make_policy, any_folder):
                 batch.prompt_mask[i : i + 1, prompt],
                 batch.completion_ids[i : i + 1, kept],
                 batch.mask[i : i + 1, kept],
+                batch.loss_mask[i : i + 1, kept],
                 batch.temperature,
             )
-            alone_logps, alone_entropy = score(policy, alone)
+            alone_scores = score(policy, alone)
+            alone_logps, alone_entropy = alone_scores.logps, alone_scores.entropy
             torch.testing.assert_close(logps[i, kept], alone_logps[0], atol=1e-5, rtol=1e-5)
             torch.testing.assert_close(entropy[i, kept], alone_entropy[0], atol=1e-5, rtol=1e-5)
 
@@ -32,7 +35,8 @@ def test_the_score_is_the_log_softmax_of_the_tempered_logits_at_the_token(make_p
     batch = sample_batch(policy, KNOBS, PROMPTS[:1])
     ids = torch.cat([batch.prompt_ids, batch.completion_ids], dim=1)
     with torch.no_grad():
-        logps, entropy = score(policy, batch)
+        scores = score(policy, batch)
+        logps, entropy = scores.logps, scores.entropy
         all_logps = (policy.model(ids).logits.double() / KNOBS.temperature).log_softmax(-1)
     for i, t in batch.mask.nonzero().tolist():
         predicted_by = all_logps[i, batch.prompt_ids.shape[1] + t - 1]
@@ -60,18 +64,18 @@ def test_the_reference_scores_without_the_adapter_whatever_the_micro_batch_and_0
     policy = make_policy()
     batch = sample_batch(policy, KNOBS)
     with torch.no_grad(), policy.reference():
-        expected, _ = score(policy, batch)
+        expected = score(policy, batch).logps
     for size in (1, 3, 64):
         ref_logps = score_reference(policy, batch, size)
         torch.testing.assert_close(ref_logps[batch.mask], expected[batch.mask], atol=1e-5, rtol=1e-5)
         assert (ref_logps[~batch.mask] == 0).all() and not ref_logps.requires_grad
     with torch.no_grad():
-        assert (score(policy, batch)[0] - expected)[batch.mask].abs().max() > 0.1
+        assert (score(policy, batch).logps - expected)[batch.mask].abs().max() > 0.1
 
 
 def test_a_large_vocabulary_is_scored_in_fewer_rows_at_once() -> None:
     mask = torch.ones(64, 256, dtype=torch.bool)
-    batch = TokenBatch(mask[:, :4].long(), mask[:, :4], mask.long(), mask, 1.0)
+    batch = TokenBatch(mask[:, :4].long(), mask[:, :4], mask.long(), mask, mask, 1.0)
     assert rows_per_pass(batch, vocab_size=262, at_most=64) == 64
     rows = rows_per_pass(batch, vocab_size=151_936, at_most=64)
     assert 1 <= rows < 64 and rows * 256 * 151_936 <= 2**28 < (rows + 1) * 256 * 151_936

@@ -24,7 +24,7 @@ def test_what_was_recorded_while_sampling_is_what_scoring_finds(make_policy, any
     policy = make_policy(any_folder, device="cuda", dtype=dtype)
     prompts, rollout = sample(policy, KNOBS)
     with torch.no_grad():
-        logps, _ = score(policy, TokenBatch.of(prompts, rollout, 4, KNOBS.temperature))
+        logps = score(policy, TokenBatch.of(prompts, rollout, 4, KNOBS.temperature)).logps
     assert logps.device.type == "cuda" and logps.dtype == torch.float32
     difference = (rollout.logps - logps)[rollout.mask].abs()
     assert difference.mean() < TOLERANCE[dtype]
@@ -61,11 +61,10 @@ def test_the_gpu_and_the_cpu_score_alike_in_float32(make_policy):
     assert torch.equal(adapter_of(on_gpu), adapter_of(on_cpu)), "the seed makes the same adapter on both"
     prompts, rollout = sample(on_cpu, KNOBS)
     batch = TokenBatch.of(prompts, rollout, 4, KNOBS.temperature)
-    moved = TokenBatch(
-        *(t.cuda() for t in (batch.prompt_ids, batch.prompt_mask, batch.completion_ids, batch.mask)), batch.temperature
-    )
+    tensors = (batch.prompt_ids, batch.prompt_mask, batch.completion_ids, batch.mask, batch.loss_mask)
+    moved = TokenBatch(*(t.cuda() for t in tensors), batch.temperature)
     with torch.no_grad():
-        expected, found = score(on_cpu, batch)[0], score(on_gpu, moved)[0].cpu()
+        expected, found = score(on_cpu, batch).logps, score(on_gpu, moved).logps.cpu()
     torch.testing.assert_close(found[batch.mask], expected[batch.mask], atol=1e-3, rtol=1e-3)
 
 

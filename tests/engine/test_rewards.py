@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from workbench.engine.rewards import judge_completions, make_judge
+from workbench.engine.rewards import against_learned, join_judgements, judge_completions, make_judge
 from workbench.errors import ConfigError
 from workbench.run.config import RunConfig
 from workbench.tasks.registry import get_task
@@ -105,3 +105,34 @@ def test_of_a_strangers_rewards_nobody_knows_the_highest_total():
 def test_weights_and_functions_must_be_as_many():
     with pytest.raises(ConfigError, match="reward_weights has 2 values but there are 1 reward functions"):
         make_judge(RunConfig(reward_weights=(1.0, 2.0)), TASK, [lambda **others: []])
+
+
+def test_against_a_learned_reward_it_alone_weighs_and_the_true_total_goes_along_with_its_rows():
+    async def first(prompts, **others):
+        return [1.0, 2.0, None, None]
+
+    def second(prompts, **others):
+        return [10.0, 20.0, 30.0, None]
+
+    def scores(prompts, **others):
+        return [0.1, 0.2, 0.3, 0.4]
+
+    true_judge = make_judge(RunConfig(reward_weights=(0.5, 2.0)), TASK, [first, second])
+    judge = against_learned(true_judge, scores)
+    with judge.scorer:
+        judgement = judge_completions(judge, EXAMPLES, TEXTS, [[1]] * 4, 2)
+    assert judge.weights == {"scores": 1.0, "first": 0.0, "second": 0.0}
+    assert judgement.totals.tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert judgement.true_totals.tolist()[:3] == [20.5, 41.0, 60.0] and math.isnan(judgement.true_totals[3])
+    part = judgement.of_rows([2, 0])
+    assert part.true_totals.tolist() == [60.0, 20.5]
+    assert join_judgements(part, judgement).true_totals.tolist()[:4] == [60.0, 20.5, 20.5, 41.0]
+    assert judge.truth is None and judge.max_reward is None
+    own = against_learned(make_judge(RunConfig(), TASK, None), scores)
+    assert own.truth == "answer" and own.true_weights == {"answer": 1.0, "steps": 0.3, "format": 0.2}
+
+
+def test_without_a_learned_reward_there_is_no_true_total_beside_the_total():
+    judgement = judge_with(lambda prompts, **others: [1.0] * 4)
+    assert judgement.true_totals is None is judgement.of_rows([0]).true_totals
+    assert join_judgements(judgement, judgement).true_totals is None

@@ -18,12 +18,13 @@ def test_what_was_recorded_while_sampling_is_what_scoring_finds(make_policy, any
     policy = make_policy(any_folder)
     prompts, rollout = sample(policy, KNOBS)
     with torch.no_grad():
-        logps, entropy = score(policy, TokenBatch.of(prompts, rollout, 4, KNOBS.temperature))
+        scores = score(policy, TokenBatch.of(prompts, rollout, 4, KNOBS.temperature))
+        logps, entropy = scores.logps, scores.entropy
     kept = rollout.mask
     torch.testing.assert_close(rollout.logps[kept], logps[kept], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(rollout.entropy[kept], entropy[kept], atol=1e-5, rtol=1e-5)
     with torch.no_grad():
-        other, _ = score(policy, TokenBatch.of(prompts, rollout, 4, 1.0))
+        other = score(policy, TokenBatch.of(prompts, rollout, 4, 1.0)).logps
     assert (other[kept] - rollout.logps[kept]).abs().max() > 0.1, "the temperature matters, or this proves nothing"
 
 

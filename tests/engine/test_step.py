@@ -46,7 +46,7 @@ def test_a_step_passes_through_the_stages_in_their_order(make_config):
     events = list(trainer.train(make_config(max_steps=2), KnobBoard(knobs)))
     for step in (1, 2):
         stages = [event.stage for event in events if isinstance(event, Progress) and event.step == step]
-        assert list(dict.fromkeys(stages)) == list(STAGES[1:])
+        assert list(dict.fromkeys(stages)) == [s for s in STAGES if s not in ("load", "reward_model")]
         assert stages.count("update") == 2 and stages == sorted(stages, key=STAGES.index)
     assert isinstance(events[-1], StepRecord) and events[0] == Progress(0, "load")
 

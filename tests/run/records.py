@@ -37,9 +37,11 @@ def make_completion(
         reasons={"answer": "3 = 3", "格式": "不适用"},
         reward=reward,
         advantage=float(rng.normal()),
+        token_advantages=rng.normal(size=length).astype(np.float32),
         answer=None,
         is_correct=None if reward is None else reward == 1.0,
         is_truncated=bool(rng.integers(2)),
+        is_masked=bool(rng.integers(2)),
         sampled_logps=logps(length),
         entropy=-logps(length),
         old_logps=by_update[0].copy(),
@@ -47,6 +49,8 @@ def make_completion(
         logps_by_update=by_update,
         clipped_by_update=rng.integers(0, 2, (num_updates, length)).astype(bool),
         outside_by_update=rng.integers(0, 2, (num_updates, length)).astype(bool),
+        kept_by_update=rng.integers(0, 2, (num_updates, length)).astype(bool),
+        coefficients_by_update=rng.normal(size=(num_updates, length)).astype(np.float32),
         weight=0.125,
         top_ids=top_ids,
         top_logps=logps(length, 3),
@@ -97,6 +101,7 @@ def make_record(
         reward_max=1.2,
         timings={"sample": 0.1, "update": 0.2},
         vocabulary=VOCABULARY,
+        memory={"policy": 1000, "adapter": 10},
         device="cpu",
     )
 

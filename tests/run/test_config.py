@@ -53,7 +53,9 @@ def test_a_bad_value_is_refused_in_a_sentence_that_begins_with_its_name(setting,
 
 
 def test_an_unknown_setting_is_refused_with_the_list_of_settings():
-    with pytest.raises(ConfigError, match=r"unknown setting 'lora_rank': the settings are model, task, .*lora_r, "):
+    with pytest.raises(
+        ConfigError, match=r"unknown setting 'lora_rank': the settings are method, model, task, .*lora_r, "
+    ):
         RunConfig.from_mapping({"lora_rank": 8})
 
 

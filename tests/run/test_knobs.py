@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from workbench.errors import KnobError
 from workbench.run.knobs import KnobBoard, Knobs, knob_differences, knob_spec, knob_specs
 
-NUMBERS = [spec for spec in knob_specs().values() if spec.kind != "choice"]
+NUMBERS = [spec for spec in knob_specs().values() if spec.kind in ("int", "float")]
 WHOLE = [spec for spec in NUMBERS if spec.kind == "int"]
+SWITCHES = [spec for spec in knob_specs().values() if spec.kind == "bool"]
 CHOICES = [spec for spec in knob_specs().values() if spec.kind == "choice"]
 NO_NUMBERS = [math.nan, math.inf, -math.inf, "0.1", "", [], {}, object(), True, False, 1j, 10**400, -(10**400)]
 
@@ -27,30 +28,39 @@ def test_a_number_knob_refuses_whatever_is_no_finite_number_and_says_what_it_tak
 
 def test_a_number_knob_takes_its_ends_and_refuses_the_next_number_beyond():
     for spec in NUMBERS:
-        assert getattr(Knobs(**{spec.name: spec.low}), spec.name) == spec.low
-        assert getattr(Knobs(**{spec.name: spec.high}), spec.name) == spec.high
+        assert spec.check(spec.low) == spec.low and spec.check(spec.high) == spec.high
         step = 1 if spec.kind == "int" else 1e-9
         for beyond in (spec.low - step, spec.high + max(step, spec.high * 1e-9)):
             with pytest.raises(KnobError, match=spec.name):
                 Knobs(**{spec.name: beyond})
 
 
-def test_a_whole_number_knob_takes_4_point_0_as_4_and_refuses_4_point_5():
+def test_a_whole_number_knob_takes_a_whole_float_as_an_int_and_refuses_a_half():
     for spec in WHOLE:
-        value = getattr(Knobs(**{spec.name: 4.0}), spec.name)
-        assert value == 4 and type(value) is int
+        value = spec.check(float(spec.low))
+        assert value == spec.low and type(value) is int
         with pytest.raises(KnobError, match=r"a whole number in \["):
-            Knobs(**{spec.name: 4.5})
+            spec.check(spec.low + 0.5)
 
 
 def test_a_choice_knob_takes_each_of_its_choices_and_refuses_everything_else_listing_them():
     for spec in CHOICES:
         for choice in spec.choices:
-            assert getattr(Knobs(**{spec.name: choice}), spec.name) == choice
+            assert spec.check(choice) == choice
         for bad in ("", "GRPO", "nonsense", 1, None, True, ["grpo"]):
             with pytest.raises(KnobError) as refused:
                 Knobs(**{spec.name: bad})
             assert all(choice in str(refused.value) for choice in spec.choices)
+
+
+def test_a_switch_takes_true_and_false_and_on_a_command_line_their_spellings():
+    assert SWITCHES
+    for spec in SWITCHES:
+        assert spec.check(True) is True and spec.check(False) is False
+        assert [spec.parse(text) for text in ("true", "False", "1", "0")] == [True, False, True, False]
+        for bad in (1, 0, "true", None, "yes"):
+            with pytest.raises(KnobError, match="must be true or false"):
+                spec.check(bad)
 
 
 def test_none_is_taken_by_the_optional_knobs_alone():

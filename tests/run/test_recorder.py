@@ -101,8 +101,8 @@ def test_an_event_says_step_name_old_and_new_value(tmp_path):
     store.append(make_record(2, Knobs(beta=0.1, epsilon_high=0.28)))
     lines = (tmp_path / "events.jsonl").read_bytes().splitlines()
     assert [orjson.loads(line) for line in lines] == [
-        {"index": 0, "step": 2, "knob": "beta", "old": 0.0, "new": 0.1},
-        {"index": 1, "step": 2, "knob": "epsilon_high", "old": None, "new": 0.28},
+        {"index": 0, "step": 2, "knob": "epsilon_high", "old": None, "new": 0.28},
+        {"index": 1, "step": 2, "knob": "beta", "old": 0.0, "new": 0.1},
     ]
 
 
@@ -129,9 +129,9 @@ def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(tmp_path):
         ("{", "is not valid JSON"),
         ("[]", "schema"),
         ('{"schema": 99}', "has schema 99; this version reads schema"),
-        ('{"schema": 1}', "run.json"),
-        ('{"schema": 1, "config": {"nonsense": 1}, "knobs": {}}', "nonsense"),
-        ('{"schema": 1, "config": {}, "knobs": {"nonsense": 1}}', "nonsense"),
+        ('{"schema": 2}', "run.json"),
+        ('{"schema": 2, "config": {"nonsense": 1}, "knobs": {}}', "nonsense"),
+        ('{"schema": 2, "config": {}, "knobs": {"nonsense": 1}}', "nonsense"),
     ],
 )
 def test_a_folder_that_holds_no_readable_run_is_refused_in_a_sentence(tmp_path, text, sentence):

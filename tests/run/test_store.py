@@ -50,8 +50,8 @@ def test_events_are_the_differences_between_the_knobs_of_one_step_and_the_next()
     assert [(e["index"], e["step"], e["knob"], e["old"], e["new"]) for e in store.events()] == [
         (0, 2, "beta", 0.0, 0.1),
         (1, 4, "epsilon", 0.2, 0.3),
-        (2, 5, "beta", 0.1, 0.0),
-        (3, 5, "epsilon", 0.3, 0.2),
+        (2, 5, "epsilon", 0.3, 0.2),
+        (3, 5, "beta", 0.1, 0.0),
     ]
 
 

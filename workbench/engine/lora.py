@@ -17,12 +17,50 @@ def lora_layers(model: PeftModel) -> dict[str, Any]:
     return {name: m for name, m in model.named_modules() if isinstance(m, LoraLayer) and ADAPTER in m.lora_A}
 
 
+def is_switched_off(model: PeftModel) -> bool:
+    return any(layer.disable_adapters for layer in lora_layers(model).values())
+
+
+def copy_adapter(model: PeftModel) -> dict[str, Tensor]:
+    """Return a copy of every A and B, by their names in the model."""
+    return {name: weight.detach().clone() for name, weight in _weights(model).items()}
+
+
+@contextmanager
+def with_adapter(model: PeftModel, adapter: Mapping[str, Tensor]) -> Iterator[None]:
+    """Within it the model computes with that adapter.
+
+    Its own weights are set aside and put back, not copied: what autograd and the optimizer know of them stays true.
+    """
+    weights = _weights(model)
+    set_aside = {name: weight.data for name, weight in weights.items()}
+    try:
+        for name, weight in weights.items():
+            weight.data = adapter[name]
+        yield
+    finally:
+        for name, weight in weights.items():
+            weight.data = set_aside[name]
+
+
+def _weights(model: PeftModel) -> dict[str, Tensor]:
+    return {
+        f"{name}.{part}": getattr(layer, part)[ADAPTER].weight
+        for name, layer in lora_layers(model).items()
+        for part in ("lora_A", "lora_B")
+    }
+
+
 @contextmanager
 def merged(model: PeftModel) -> Iterator[None]:
     """Within it the model computes with the folded weights, for sampling: no gradient reaches the adapter.
 
     The base weights are set aside and put back, not added to and subtracted from, so they never drift.
+    Where the adapter is off, it stays off.
     """
+    if is_switched_off(model):
+        yield
+        return
     set_aside = []
     try:
         for layer in lora_layers(model).values():
@@ -47,7 +85,7 @@ def forward_folded(model: PeftModel, inputs: Mapping[str, Any]) -> Any:
     Where the adapter is off, it stays off.
     """
     layers = lora_layers(model)
-    if any(layer.disable_adapters for layer in layers.values()):
+    if is_switched_off(model):
         return model(**inputs)
     folded: dict[str, Tensor] = {}
     for name, layer in layers.items():

@@ -1,64 +1,30 @@
 """Tensors to a StepRecord: the one place that reads the device, once, when the step is over."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from workbench.engine.learner import Learner
 from workbench.engine.metrics import finite_or_none, step_metrics
-from workbench.engine.prompts import PromptBatch
+from workbench.engine.objective import InnerUpdate
 from workbench.engine.rewards import Judge, Judgement
 from workbench.engine.sampling import Rollout
-from workbench.engine.update import InnerUpdate, Updates
+from workbench.engine.stepdata import StepData
 from workbench.engine.vocabulary import Vocabulary
-from workbench.grpo import (
-    clipped_surrogate,
-    gradient_budget,
-    gradient_parts,
-    group_mean_std,
-    is_dead,
-)
-from workbench.run.knobs import Knobs
+from workbench.grpo import gradient_budget, group_mean_std, is_dead
 from workbench.run.record import CompletionRecord, GroupRecord, StepRecord
-from workbench.tasks.base import Example
 
 
-@dataclass(frozen=True, eq=False)
-class StepData:
-    """Everything that one step computed, before it is written down."""
-
-    step: int
-    knobs: Knobs
-    examples: Sequence[Example]
-    prompts: PromptBatch
-    rollout: Rollout
-    texts: Sequence[str]
-    judgement: Judgement
-    advantages: Float[Tensor, " B"]
-    ref_logps: Float[Tensor, "B T"] | None
-    updates: Updates
-
-
-def measure(data: StepData, judge: Judge, vocabulary: Vocabulary) -> StepRecord:
+def measure(data: StepData, learner: Learner) -> StepRecord:
     """Return the record of a step. Its `num_tokens` are this step's; the trainer adds them up, and adds the timings."""
-    device = data.rollout.mask.device
-    data = replace(
-        data,
-        rollout=_on_cpu(data.rollout),
-        advantages=data.advantages.cpu(),
-        ref_logps=None if data.ref_logps is None else data.ref_logps.cpu(),
-        updates=_on_cpu(data.updates),
-    )
-    metrics, by_update = step_metrics(
-        data.rollout, data.judgement, data.advantages, data.updates, data.ref_logps is not None, data.knobs
-    )
-    num_read = int(data.prompts.mask.sum()) * data.knobs.num_generations
-    metrics["num_tokens"] = num_read + int(data.rollout.mask.sum())
-    texts = _texts_of(data.rollout, vocabulary)
+    data = _on_cpu(data)
+    metrics, by_update = step_metrics(data)
+    texts = _texts_of(data.samples.rollout, learner.vocabulary)
+    judge = learner.judge
     return StepRecord(
         step=data.step,
         knobs=data.knobs,
@@ -68,8 +34,9 @@ def measure(data: StepData, judge: Judge, vocabulary: Vocabulary) -> StepRecord:
         reward_weights=judge.weights,
         reward_max=judge.max_reward,
         timings={},
-        device=str(device),
+        device=str(learner.policy.device),
         vocabulary=texts,
+        memory=data.memory,
     )
 
 
@@ -90,20 +57,21 @@ def _texts_of(rollout: Rollout, vocabulary: Vocabulary) -> dict[int, str]:
 
 
 def _groups(data: StepData, judge: Judge, texts: Mapping[int, str]) -> tuple[GroupRecord, ...]:
-    num_generations = data.knobs.num_generations
-    mean, std = (s.tolist() for s in group_mean_std(data.judgement.totals, num_generations))
-    dead = is_dead(data.judgement.totals, num_generations).tolist()
+    samples, size = data.samples, data.samples.num_generations
+    mean, std = (s.tolist() for s in group_mean_std(samples.judgement.totals, size))
+    dead = is_dead(samples.judgement.totals, size).tolist()
     budgets = [_group_budgets(data, update) for update in data.updates.inner]
-    arrays = _Arrays(data)
+    arrays = _Arrays(data, judge)
     groups = []
-    for g, (example, prompt) in enumerate(zip(data.examples, data.prompts.texts, strict=True)):
-        rows = range(g * num_generations, (g + 1) * num_generations)
+    for g, (example, prompt) in enumerate(zip(samples.examples, samples.prompts.texts, strict=True)):
         target = example.get("target")
         groups.append(
             GroupRecord(
                 prompt=prompt,
                 target=None if target is None else str(target),
-                completions=tuple(_completion(data, judge, texts, arrays, row) for row in rows),
+                completions=tuple(
+                    _completion(data, judge, texts, arrays, row) for row in range(g * size, (g + 1) * size)
+                ),
                 mean=_number(mean[g]),
                 std=_number(std[g]),
                 is_dead=dead[g],
@@ -113,23 +81,12 @@ def _groups(data: StepData, judge: Judge, texts: Mapping[int, str]) -> tuple[Gro
     return tuple(groups)
 
 
-def _group_budgets(data: StepData, update: InnerUpdate) -> list[dict[str, float]]:
+def _group_budgets(data: StepData, update: InnerUpdate) -> list[dict[str, float | None]]:
     """Return each group's share of one update's gradient coefficients, and of its loss."""
-    knobs, mask = data.knobs, data.rollout.mask
-    parts = gradient_parts(
-        update.terms,
-        update.logps,
-        data.ref_logps,
-        data.advantages,
-        mask,
-        beta=knobs.beta,
-        importance_sampling_level=knobs.importance_sampling_level,
-        kl_estimator=knobs.kl_estimator,
-    )
-    surrogate = clipped_surrogate(update.terms.ratio, data.advantages, knobs.epsilon, knobs.epsilon_high, knobs.delta)
-    losses = (update.terms.weights * mask * (knobs.beta * update.terms.kl - surrogate)).sum(1)
+    parts = data.objective.parts(update)
+    losses = update.terms.token_losses.sum(1)
     budgets = []
-    for rows in torch.arange(len(mask)).split(knobs.num_generations):
+    for rows in torch.arange(len(losses)).split(data.samples.num_generations):
         budget = gradient_budget(type(parts)(**{f.name: getattr(parts, f.name)[rows] for f in fields(parts)}))
         named = {"up": budget.push_up, "down": budget.push_down, "kl": budget.kl_pull, "lost": budget.lost_to_clip}
         numbers = {name: value.item() for name, value in named.items()} | {"loss": losses[rows].sum().item()}
@@ -140,25 +97,36 @@ def _group_budgets(data: StepData, update: InnerUpdate) -> list[dict[str, float]
 class _Arrays:
     """The batch's per-token tensors as NumPy, to be cut into completions."""
 
-    def __init__(self, data: StepData) -> None:
-        rollout, updates = data.rollout, data.updates
-        self.lengths = rollout.mask.sum(1).tolist()
-        self.weights = updates.inner[0].terms.weights.amax(1).tolist()
-        self.per_token = {
-            "token_ids": rollout.token_ids.numpy().astype(np.int32),
-            "sampled_logps": rollout.logps.numpy(),
-            "entropy": rollout.entropy.numpy(),
-            "old_logps": updates.old_logps.numpy(),
-            "top_ids": rollout.top_ids.numpy().astype(np.int32),
-            "top_logps": rollout.top_logps.numpy(),
+    def __init__(self, data: StepData, judge: Judge) -> None:
+        rollout, inner = data.samples.rollout, data.updates.inner
+        self.lengths = rollout.lengths.tolist()
+        self.weights = inner[0].terms.weights.amax(1).tolist()
+        self.is_masked = [weight == 0 for weight in self.weights]
+        self.is_correct = judge.correctness(data.samples.judgement)
+        values = data.advantages.values
+        by_token = values if values.dim() == 2 else values[:, None].expand_as(rollout.logps)
+        per_token = {
+            "token_ids": rollout.token_ids.int(),
+            "sampled_logps": rollout.logps,
+            "entropy": rollout.entropy,
+            "old_logps": data.updates.old_logps,
+            "token_advantages": by_token.float(),
+            "top_ids": rollout.top_ids.int(),
+            "top_logps": rollout.top_logps,
+            "ref_logps": data.reference.logps,
+            "values": data.advantages.critic,
         }
-        if data.ref_logps is not None:
-            self.per_token["ref_logps"] = data.ref_logps.numpy()
-        self.per_update = {
-            "logps_by_update": np.stack([u.logps.numpy() for u in updates.inner]),
-            "clipped_by_update": np.stack([u.terms.clipped.numpy() for u in updates.inner]),
-            "outside_by_update": np.stack([u.terms.outside_band.numpy() for u in updates.inner]),
+        per_update = {
+            "logps_by_update": [u.logps for u in inner],
+            "clipped_by_update": [u.terms.clipped for u in inner],
+            "outside_by_update": [u.terms.outside_band for u in inner],
+            "kept_by_update": [u.terms.kept for u in inner],
+            "coefficients_by_update": [u.coefficients for u in inner],
         }
+        if data.objective.has_exact_kl:
+            per_update["exact_kl_by_update"] = [u.terms.kl for u in inner]
+        self.per_token = {name: v.numpy() for name, v in per_token.items() if v is not None}
+        self.per_update = {name: np.stack([v.numpy() for v in each]) for name, each in per_update.items()}
 
     def of_row(self, row: int) -> dict[str, Any]:
         length = self.lengths[row]
@@ -170,24 +138,38 @@ class _Arrays:
 
 
 def _completion(data: StepData, judge: Judge, texts: Mapping[int, str], arrays: _Arrays, row: int) -> CompletionRecord:
-    rewards = {name: values[row] for name, values in data.judgement.by_function.items()}
+    samples, marks = data.samples, data.advantages.marks
+    rewards = {name: values[row] for name, values in samples.judgement.by_function.items()}
     cut = arrays.of_row(row)
-    truth = rewards.get(judge.truth) if judge.truth else None
     return CompletionRecord(
-        text=data.texts[row],
+        text=samples.texts[row],
         tokens=tuple(texts[i] for i in cut["token_ids"].tolist()),
         rewards={name: _number(float(reward)) for name, reward in rewards.items()},
         reasons={name: reward.reason for name, reward in rewards.items()},
-        reward=_number(data.judgement.totals[row].item()),
-        advantage=data.advantages[row].item(),
-        answer=judge.read_answer(data.texts[row]),
-        is_correct=None if truth is None or not truth.is_applicable else float(truth) == 1.0,
-        is_truncated=bool(data.rollout.is_truncated[row]),
+        reward=_number(samples.judgement.totals[row].item()),
+        true_reward=_true_reward(samples.judgement, row),
+        advantage=_advantage(data.advantages.values[row], cut["token_advantages"]),
+        answer=judge.read_answer(samples.texts[row]),
+        is_correct=arrays.is_correct[row],
+        is_truncated=bool(samples.rollout.is_truncated[row]),
+        is_masked=arrays.is_masked[row],
         weight=arrays.weights[row],
         top_tokens=tuple(tuple(texts[i] for i in top) for top in cut["top_ids"].tolist()),
         knobs=data.knobs,
+        steps=() if marks is None else marks[row],
         **cut,
     )
+
+
+def _advantage(value: Tensor, by_token: np.ndarray) -> float:
+    """Return a completion's advantage: its own, or the mean of its tokens'."""
+    if value.dim() == 0:
+        return value.item()
+    return float(by_token.mean()) if len(by_token) else 0.0
+
+
+def _true_reward(judgement: Judgement, row: int) -> float | None:
+    return None if judgement.true_totals is None else _number(judgement.true_totals[row].item())
 
 
 def _number(value: float) -> float | None:

@@ -10,55 +10,68 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from workbench.engine.rewards import Judgement
+from workbench.engine.collect import Samples
+from workbench.engine.objective import InnerUpdate
 from workbench.engine.sampling import Rollout
-from workbench.engine.update import InnerUpdate, Updates
-from workbench.grpo import clip_high, clip_low, frac_reward_zero_std
+from workbench.engine.stepdata import StepData
+from workbench.grpo import CLIPPED_LOSS_TYPES, cispo_clip, clip_flags, frac_reward_zero_std, vespo_phi
 from workbench.grpo.advantages import nan_std
 from workbench.run.knobs import Knobs
 
 Scalars = dict[str, float]
 
 
-def step_metrics(
-    rollout: Rollout,
-    judgement: Judgement,
-    advantages: Float[Tensor, " B"],
-    updates: Updates,
-    has_ref: bool,
-    knobs: Knobs,
-) -> tuple[Scalars, tuple[Scalars, ...]]:
+def step_metrics(data: StepData) -> tuple[Scalars, tuple[Scalars, ...]]:
     """Return the step's metrics by TRL's names, and each inner update's own numbers."""
-    by_update = tuple(_update_scalars(u, advantages, rollout.mask, has_ref, knobs) for u in updates.inner)
+    knobs = data.knobs
+    by_update = tuple(_update_scalars(data, update) for update in data.updates.inner)
     means = {name: _mean([update[name] for update in by_update]) for name in by_update[0]}
+    own = {
+        "loss": means["loss"],
+        "grad_norm": means["grad_norm"],
+        "kl": means["kl"],
+        "entropy": means["entropy"],
+        **{name: value for name, value in means.items() if "/" in name or name == "cispo_clip_ratio"},
+    }
+    bonus = {"policy_loss": means["policy_loss"], "entropy_coef": knobs.entropy_coef} if knobs.entropy_coef else {}
     metrics = {
-        **_reward_metrics(judgement, knobs),
-        **_completion_metrics(rollout),
-        **{name: means[name] for name in ("loss", "grad_norm", "kl", "entropy")},
-        "clip_ratio/low_mean": means["clip_low"],
-        "clip_ratio/low_min": _mean([update.pop("clip_low_min") for update in by_update]),
-        "clip_ratio/high_mean": means["clip_high"],
-        "clip_ratio/high_max": _mean([update.pop("clip_high_max") for update in by_update]),
-        "clip_ratio/region_mean": means["clip_region"],
+        **_reward_metrics(data.samples, knobs),
+        **_completion_metrics(data.samples.rollout),
+        **own,
+        **bonus,
+        **({} if data.critic is None else data.critic.scalars()),
+        **_sampling_metrics(data),
         "learning_rate": knobs.learning_rate,
     }
     return metrics, by_update
 
 
-def _reward_metrics(judgement: Judgement, knobs: Knobs) -> Scalars:
-    scores = {name: torch.tensor([float(r) for r in rewards]) for name, rewards in judgement.by_function.items()}
-    zero_std = frac_reward_zero_std(judgement.totals, knobs.num_generations, scale_rewards=knobs.scale_rewards)
+def _reward_metrics(samples: Samples, knobs: Knobs) -> Scalars:
+    totals = samples.judgement.totals
+    scores = {
+        name: torch.tensor([float(r) for r in rewards]) for name, rewards in samples.judgement.by_function.items()
+    }
     return {
-        "reward": judgement.totals.nanmean().item(),
-        "reward_std": nan_std(judgement.totals[None]).item(),
-        "frac_reward_zero_std": zero_std.item(),
+        "reward": totals.nanmean().item(),
+        "reward_std": nan_std(totals[None]).item(),
+        "frac_reward_zero_std": _frac_reward_zero_std(samples, knobs),
         **{f"rewards/{name}/mean": values.nanmean().item() for name, values in scores.items()},
         **{f"rewards/{name}/std": nan_std(values[None]).item() for name, values in scores.items()},
     }
 
 
+def _frac_reward_zero_std(samples: Samples, knobs: Knobs) -> float:
+    if samples.num_generations < 2:
+        return torch.nan  # one completion is no group
+    looks_at_batch = knobs.scale_rewards == "batch" or knobs.advantage_estimator == "gdpo"
+    share = frac_reward_zero_std(
+        samples.judgement.totals, samples.num_generations, scale_rewards="batch" if looks_at_batch else "group"
+    )
+    return share.item()
+
+
 def _completion_metrics(rollout: Rollout) -> Scalars:
-    lengths = rollout.mask.sum(1).float()
+    lengths = rollout.lengths.float()
     terminated = lengths[~rollout.is_truncated]
     if len(terminated) == 0:
         terminated = torch.zeros(1)
@@ -73,30 +86,82 @@ def _completion_metrics(rollout: Rollout) -> Scalars:
     }
 
 
-def _update_scalars(
-    update: InnerUpdate, advantages: Float[Tensor, " B"], mask: Bool[Tensor, "B T"], has_ref: bool, knobs: Knobs
-) -> Scalars:
-    terms, delta = update.terms, knobs.delta
-    epsilon_high = knobs.epsilon if knobs.epsilon_high is None else knobs.epsilon_high
-    low = clip_low(terms.ratio, advantages, knobs.epsilon, delta)
-    high = clip_high(terms.ratio, advantages, epsilon_high, delta)
-    low_rows, high_rows = _row_means(low, mask), _row_means(high, mask)
+def _sampling_metrics(data: StepData) -> Scalars:
+    """Return how far scoring is from sampling, and what it took to fill the batch."""
+    rollout = data.samples.rollout
+    difference = (data.updates.old_logps - rollout.logps).abs()[rollout.mask]
+    metrics = {
+        "sampling/sampling_logp_difference/mean": difference.mean().item(),
+        "sampling/sampling_logp_difference/max": difference.max().item(),
+        "num_tokens": data.samples.num_read + data.samples.num_written,
+        "num_completion_tokens": data.samples.num_written,
+    }
+    if data.knobs.max_num_gen_batches > 1:
+        metrics["dynamic_sampling/num_gen_batches"] = data.samples.num_rounds
+        metrics["dynamic_sampling/num_discarded_groups"] = data.samples.num_discarded_groups
+    return metrics
+
+
+def _update_scalars(data: StepData, update: InnerUpdate) -> Scalars:
+    terms, mask = update.terms, data.batch.loss_mask
     return {
         "loss": terms.loss.item(),
+        "policy_loss": (terms.loss + terms.entropy_bonus).item(),
         "grad_norm": update.grad_norm.item(),
-        "kl": _token_mean(terms.kl, mask) if has_ref else torch.nan,
+        "kl": _token_mean(terms.kl, mask) if data.reference.logps is not None else torch.nan,
         "entropy": _token_mean(update.entropy, mask),
-        "clip_low": _clip_share(low, mask, knobs),
-        "clip_high": _clip_share(high, mask, knobs),
-        "clip_region": _clip_share(low | high, mask, knobs),
-        "clip_low_min": low_rows.min().item() if len(low_rows) else 0.0,
-        "clip_high_max": high_rows.max().item() if len(high_rows) else 0.0,
+        **(_clip_scalars(data, update) if data.objective.has_ratio else {}),
+        **data.objective.scalars(update),
         "zero_gradient": _token_mean(terms.clipped, mask),
         "outside": _token_mean(terms.outside_band, mask),
         "ratio_min": terms.ratio.masked_fill(~mask, torch.inf).min().item(),
         "ratio_max": terms.ratio.masked_fill(~mask, -torch.inf).max().item(),
         "logp_mean": _token_mean(update.logps, mask),
     }
+
+
+def _clip_scalars(data: StepData, update: InnerUpdate) -> Scalars:
+    """Return what TRL logs of the clip, which depends on the loss type: sapo and online have none."""
+    knobs, ratio, mask, advantages = data.knobs, update.terms.ratio, data.batch.loss_mask, data.advantages.values
+    if knobs.loss_type == "cispo":
+        flags = cispo_clip(ratio, advantages, knobs.epsilon if knobs.epsilon_high is None else knobs.epsilon_high)
+        return {"cispo_clip_ratio": _clip_share(flags, mask, knobs)}
+    if knobs.loss_type == "vespo":
+        phi = _phi(data, update)
+        mean = _token_mean(phi, mask) if phi.dim() == 2 else phi.mean().item()
+        return {"vespo/phi_seq_mean": mean}
+    if knobs.loss_type not in CLIPPED_LOSS_TYPES:
+        return {}
+    low, high = clip_flags(
+        knobs.loss_type,
+        ratio,
+        advantages,
+        epsilon=knobs.epsilon,
+        epsilon_high=knobs.epsilon_high,
+        delta=knobs.delta,
+    )
+    low_rows, high_rows = _row_means(low, mask), _row_means(high, mask)
+    return {
+        "clip_ratio/low_mean": _clip_share(low, mask, knobs),
+        "clip_ratio/low_min": low_rows.min().item() if len(low_rows) else 0.0,
+        "clip_ratio/high_mean": _clip_share(high, mask, knobs),
+        "clip_ratio/high_max": high_rows.max().item() if len(high_rows) else 0.0,
+        "clip_ratio/region_mean": _clip_share(low | high, mask, knobs),
+    }
+
+
+def _phi(data: StepData, update: InnerUpdate) -> Float[Tensor, " B"] | Float[Tensor, "B T"]:
+    knobs = data.knobs
+    return vespo_phi(
+        update.logps,
+        data.updates.old_logps,
+        data.advantages.values,
+        data.batch.loss_mask,
+        k_pos=knobs.vespo_k_pos,
+        lambda_pos=knobs.vespo_lambda_pos,
+        k_neg=knobs.vespo_k_neg,
+        lambda_neg=knobs.vespo_lambda_neg,
+    )
 
 
 def _clip_share(flags: Bool[Tensor, "B T"], mask: Bool[Tensor, "B T"], knobs: Knobs) -> float:

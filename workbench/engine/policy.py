@@ -1,7 +1,8 @@
-"""The policy: a causal language model with a LoRA adapter; the reference is the same model with the adapter off."""
+"""The policy: a causal language model with a LoRA adapter; the reference: the same with an earlier one, or none."""
 
 import inspect
 import os
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedTokenizerBase
 
-from workbench.engine.lora import ADAPTER, forward_folded, merged
+from workbench.engine.device import find_device, find_dtype
+from workbench.engine.loading import load
+from workbench.engine.lora import ADAPTER, copy_adapter, forward_folded, is_switched_off, merged, with_adapter
 from workbench.errors import ConfigError
 from workbench.models.location import model_location
 from workbench.run.config import RunConfig
@@ -23,9 +26,12 @@ from workbench.run.config import RunConfig
 TINY = 20_000_000  # weights
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Policy:
-    """A PEFT model, its tokenizer, and where and in which precision it computes."""
+    """A PEFT model, its tokenizer, and where and in which precision it computes.
+
+    `reference_adapter` is None until the first `reset_reference`: the reference is then the base model.
+    """
 
     model: Any
     tokenizer: PreTrainedTokenizerBase
@@ -35,6 +41,7 @@ class Policy:
     pad_id: int
     inputs: frozenset[str]  # the names of what the model's forward takes
     is_tiny: bool  # so small that operations cost more than arithmetic
+    reference_adapter: Mapping[str, Tensor] | None = None
 
     @property
     def trainable(self) -> list[Tensor]:
@@ -47,8 +54,21 @@ class Policy:
         return torch.autocast(self.device.type, dtype=self.dtype)
 
     def reference(self) -> AbstractContextManager:
-        """Within it the model is the reference policy."""
-        return self.model.disable_adapter()
+        """Within it the model is the reference policy. It may be `merged` there, not the other way round."""
+        assert not is_switched_off(self.model), "within merged() the base weights are not the base model's"
+        if self.reference_adapter is None:
+            return self.model.disable_adapter()
+        return with_adapter(self.model, self.reference_adapter)
+
+    def reset_reference(self) -> None:
+        """Make the reference the policy as it is now: KL(π‖π_ref) is 0 until the next update.
+
+        The reference is a copy of the adapter, so policy, optimizer and `save_adapter` never notice. TRL can also mix
+        the two, π_ref ← α·π + (1 − α)·π_ref. With LoRA there is no such mixture to be had: W is changed by the product
+        B·A, and the product of the averages of B and of A is not the average of the products.
+        Source: DeepSeekMath's algorithm 1, https://arxiv.org/abs/2402.03300
+        """
+        self.reference_adapter = copy_adapter(self.model)
 
     def merged(self) -> AbstractContextManager:
         """Within it the adapter is folded into the base weights: the same policy, faster, but without gradients."""
@@ -74,8 +94,7 @@ class Policy:
         }
         taken = {name: value for name, value in inputs.items() if name in self.inputs}
         with self.autocast():
-            folds = self.is_tiny and torch.is_grad_enabled()
-            output = forward_folded(self.model, taken) if folds else self.model(**taken)
+            output = forward_folded(self.model, taken) if self.is_tiny else self.model(**taken)
         return output.logits[:, -num_last:]
 
     def save_adapter(self, folder: Path) -> None:
@@ -94,14 +113,11 @@ class Policy:
 
 def load_policy(config: RunConfig) -> Policy:
     """Return the policy that `config` asks for; raise ConfigError if its model or device cannot be used."""
-    device = _device(config.device)
-    dtype = _dtype(config.dtype, device)
+    device = find_device(config.device)
+    dtype = find_dtype(config.dtype, device)
     location = model_location(config.model)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(location)
-        base: Any = AutoModelForCausalLM.from_pretrained(location, dtype=dtype)
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"model={config.model!r} could not be loaded: {_first_line(error)}") from error
+    tokenizer = load(f"model={config.model!r}", AutoTokenizer.from_pretrained, location)
+    base: Any = load(f"model={config.model!r}", AutoModelForCausalLM.from_pretrained, location, dtype=dtype)
     base.to(device)
     lora = LoraConfig(
         task_type="CAUSAL_LM",
@@ -131,18 +147,6 @@ def choose_num_threads(config: RunConfig, policy: Policy) -> int:
     return 1 if policy.is_tiny else os.cpu_count() or 1
 
 
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device='cuda' cannot be used: torch sees no CUDA device here; use cpu or auto")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
-
-
 def _special_ids(tokenizer: Any, base: Any) -> tuple[tuple[int, ...], int]:
     """Return every id that ends a completion, and the padding id (any will do: masks come from lengths)."""
     configured = getattr(base.generation_config, "eos_token_id", None)
@@ -153,8 +157,3 @@ def _special_ids(tokenizer: Any, base: Any) -> tuple[tuple[int, ...], int]:
             "the model has no end-of-sequence token: neither its tokenizer nor generation config names one"
         )
     return eos_ids, tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -1,76 +1,73 @@
-"""One GRPO step: the path of the data, one line a stage.
+"""One step: the path of the data, one line a stage.
 
-`prompt -> group sample -> reward -> advantage -> reference -> μ × (log-probs, ratio, KL, loss, update) -> record`
+`prompt -> group sample -> reward -> reference -> advantage -> μ × (log-probs, ratio, KL, loss, update) -> record`
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
-import torch
-
-from workbench.engine.batch import TokenBatch, rows_per_pass, score_reference
+from workbench.engine.advantages import Reference
+from workbench.engine.batch import TokenBatch, rows_per_pass, score_exact_kl, score_reference
+from workbench.engine.bugs import HOOKS
 from workbench.engine.clock import Clock
-from workbench.engine.measure import StepData, measure
-from workbench.engine.policy import Policy
-from workbench.engine.prompts import encode_prompts
-from workbench.engine.rewards import Judge, judge_completions
-from workbench.engine.sampling import sample_groups
+from workbench.engine.learner import Learner
+from workbench.engine.measure import measure
+from workbench.engine.memory import forget_peak, memory_of
+from workbench.engine.methods import STAGES
+from workbench.engine.ppo import teach_critic
+from workbench.engine.stepdata import StepData
 from workbench.engine.update import update_policy
-from workbench.engine.vocabulary import Vocabulary
-from workbench.grpo import group_advantages
-from workbench.run.config import RunConfig
 from workbench.run.knobs import Knobs
 from workbench.run.record import Progress, StepRecord
-from workbench.tasks.base import Example
 
 
-def grpo_step(
-    step: int,
-    examples: Sequence[Example],
-    policy: Policy,
-    optimizer: torch.optim.Optimizer,
-    judge: Judge,
-    vocabulary: Vocabulary,
-    config: RunConfig,
-    knobs: Knobs,
-    clock: Clock,
-) -> Generator[Progress, None, StepRecord]:
-    """Sample a group for each example, move the policy μ times, and return what happened; yield progress on the way."""
-    G = knobs.num_generations
-    prompts = encode_prompts(policy, [example["prompt"] for example in examples])
-    generator = torch.Generator(policy.device).manual_seed(config.seed * 1_000_003 + step)
+def train_step(step: int, learner: Learner, knobs: Knobs, clock: Clock) -> Generator[Progress, None, StepRecord]:
+    """Sample a group for each prompt, move the policy μ times, and return what happened; yield progress on the way.
 
-    rollout = yield from sample_groups(policy, prompts, knobs, step=step, generator=generator)
-    clock.lap("sample")
-
-    yield Progress(step, "reward")
-    token_ids = [ids[kept].tolist() for ids, kept in zip(rollout.token_ids.cpu(), rollout.mask.cpu(), strict=True)]
-    texts = policy.tokenizer.batch_decode(token_ids, skip_special_tokens=True)
-    judgement = judge_completions(judge, examples, texts, token_ids, G)
-    clock.lap("reward")
-
-    yield Progress(step, "advantage")
-    advantages = group_advantages(judgement.totals, G, scale_rewards=knobs.scale_rewards).to(policy.device)
-    batch = TokenBatch.of(prompts, rollout, G, knobs.temperature)
+    A method differs from GRPO in the completions, in what makes them count, and in the loss: see `methods.py`.
+    """
+    method, bug = STAGES[learner.config.method], HOOKS[learner.config.bug]
+    forget_peak(learner.policy.device)
+    knobs = bug.knobs(knobs)
+    samples = yield from method.collect(step, learner, knobs, clock)
+    learner = bug.scoring(learner)
+    batch = TokenBatch.of(samples.prompts, samples.rollout, samples.num_generations, samples.temperature)
+    batch = bug.batch(batch, learner.policy.eos_ids)
+    if knobs.mask_truncated_completions:
+        batch = batch.without(samples.rollout.is_truncated)
 
     yield Progress(step, "score")
-    rows = rows_per_pass(batch, policy.model.config.vocab_size, config.micro_batch_size)
-    needs_reference = knobs.beta != 0 or config.score_reference
-    ref_logps = score_reference(policy, batch, rows) if needs_reference else None
+    rows = rows_per_pass(batch, learner.policy.model.config.vocab_size, learner.config.micro_batch_size)
+    reference = score_with_reference(learner, batch, knobs, rows)
     clock.lap("score")
 
+    yield Progress(step, "advantage")
+    advantages = method.estimate(bug.compared(samples), batch, reference, learner, knobs)
+    objective = bug.objective(method.objective(samples, batch, reference, advantages, knobs))
+
     updates = yield from update_policy(
-        policy,
-        optimizer,
+        learner.policy,
+        learner.optimizer,
         batch,
-        ref_logps,
-        advantages,
+        objective,
         knobs,
         step=step,
         micro_batch_size=rows,
-        max_grad_norm=config.max_grad_norm,
+        max_grad_norm=learner.config.max_grad_norm,
+        old_logps=bug.old_logps(None, reference),
     )
+    critic = yield from teach_critic(step, learner, samples, batch, advantages, knobs)
     clock.lap("update")
 
     yield Progress(step, "record")
-    data = StepData(step, knobs, examples, prompts, rollout, texts, judgement, advantages, ref_logps, updates)
-    return measure(data, judge, vocabulary)
+    memory = memory_of(learner, updates, critic)
+    data = StepData(step, knobs, samples, batch, reference, advantages, objective, updates, critic, memory)
+    return measure(data, learner)
+
+
+def score_with_reference(learner: Learner, batch: TokenBatch, knobs: Knobs, rows: int) -> Reference:
+    """Return what the reference says of the completions, where the loss, the reward or the page needs it."""
+    if knobs.beta == 0 and not learner.config.score_reference:
+        return Reference(None)
+    needs_exact = knobs.beta > 0 and knobs.kl_estimator == "exact" and knobs.kl_in == "reward"
+    exact_kl = score_exact_kl(learner.policy, batch, rows) if needs_exact else None
+    return Reference(score_reference(learner.policy, batch, rows), exact_kl)

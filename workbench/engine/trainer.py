@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from workbench.engine.clock import Clock
-from workbench.engine.policy import Policy, choose_num_threads, load_policy
-from workbench.engine.rewards import Judge, make_judge
-from workbench.engine.step import grpo_step
+from workbench.engine.critic import load_critic
+from workbench.engine.learned_reward import load_learned_reward
+from workbench.engine.learner import Learner
+from workbench.engine.policy import choose_num_threads, load_policy
+from workbench.engine.rewards import against_learned, make_judge
+from workbench.engine.rounds import step_of_round
+from workbench.engine.step import train_step
 from workbench.engine.vocabulary import Vocabulary
 from workbench.run.config import RunConfig
 from workbench.run.knobs import KnobBoard
@@ -19,6 +22,9 @@ from workbench.run.record import Progress, StepRecord
 from workbench.tasks.base import Example
 from workbench.tasks.prompts import examples_forever, load_examples
 from workbench.tasks.registry import get_task
+from workbench.tasks.rewards import load_step_rewards
+
+_COUNTS = ("num_tokens", "num_completion_tokens")  # a step measures its own; a run adds them up
 
 
 def train(
@@ -41,32 +47,44 @@ def train(
     try:
         policy = load_policy(config)
         torch.set_num_threads(choose_num_threads(config, policy))
-        yield from _steps(config, board, policy, judge, examples, adapter_folder)
+        optimizer = torch.optim.AdamW(policy.trainable, weight_decay=config.weight_decay, fused=True)
+        has_steps = config.step_rewards is not None or task.step_rewards is not None
+        step_rewards = load_step_rewards(config.step_rewards, task) if has_steps else None
+        learned = load_learned_reward(config, policy) if config.learn_reward else None
+        if learned is not None:
+            judge = against_learned(judge, learned.model)
+        critic = load_critic(config, policy) if config.method == "ppo" else None
+        learner = Learner(
+            config,
+            task,
+            policy,
+            optimizer,
+            examples,
+            judge,
+            Vocabulary(policy.tokenizer),
+            step_rewards,
+            learned,
+            critic,
+        )
+        yield from _steps(learner, board, adapter_folder)
     finally:
         judge.scorer.close()
 
 
-def _steps(
-    config: RunConfig,
-    board: KnobBoard,
-    policy: Policy,
-    judge: Judge,
-    examples: Iterator[Example],
-    adapter_folder: Path | None,
-) -> Iterator[Progress | StepRecord]:
-    optimizer = torch.optim.AdamW(policy.trainable, weight_decay=config.weight_decay, fused=True)
-    vocabulary = Vocabulary(policy.tokenizer)
-    num_tokens = 0
+def _steps(learner: Learner, board: KnobBoard, adapter_folder: Path | None) -> Iterator[Progress | StepRecord]:
+    config = learner.config
+    counted = dict.fromkeys(_COUNTS, 0)
     for step in range(1, config.max_steps + 1):
-        clock = Clock(policy.device)
-        chosen = list(islice(examples, config.prompts_per_step))
-        stages = grpo_step(step, chosen, policy, optimizer, judge, vocabulary, config, board.take(), clock)
-        record = yield from _timed(stages, clock)
+        clock = Clock(learner.policy.device)
+        stages = train_step if learner.learned_reward is None else step_of_round
+        record = yield from _timed(stages(step, learner, board.take(), clock), clock)
+        if config.sync_ref_model and step % config.ref_model_sync_steps == 0:
+            learner.policy.reset_reference()
         if adapter_folder is not None and (step % config.save_steps == 0 or step == config.max_steps):
-            policy.save_adapter(adapter_folder)
+            learner.policy.save_adapter(adapter_folder)
         clock.lap("record")
-        num_tokens += int(record.metrics["num_tokens"] or 0)
-        totals = {"num_tokens": num_tokens, "step_time": sum(clock.read().values())}
+        counted = {name: total + int(record.metrics[name] or 0) for name, total in counted.items()}
+        totals = {**counted, "step_time": sum(clock.read().values())}
         yield replace(record, metrics={**record.metrics, **totals}, timings=clock.read())
 
 

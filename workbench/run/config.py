@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from workbench.errors import ConfigError
+from workbench.run.bugs import BUGS
+
+METHODS = ("grpo", "ppo", "dpo", "sft", "rft", "online_rft")
 
 
 def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None, choices=()) -> Any:
@@ -16,6 +19,7 @@ def setting(default: Any, help: str, *, low: float | None = None, high: float | 
 class RunConfig:
     """The settings of one run. Raises ConfigError, naming setting, value and what is allowed, when one is unusable."""
 
+    method: str = setting("grpo", "what is trained: GRPO, or a neighbour to compare it with", choices=METHODS)
     model: str = setting("tiny", "a bundled model's name (tiny), a local folder, or a hub id")
     task: str = setting("addition", "the built-in task that gives the prompts and the reward functions")
     dataset: str | None = setting(None, "prompts from a .jsonl, .json, .csv or .parquet file, a folder, or a hub id")
@@ -41,6 +45,22 @@ class RunConfig:
     micro_batch_size: int = setting(64, "most completions in a forward pass; fewer need less memory", low=1, high=65536)
     num_threads: int = setting(0, "CPU threads; 0: one for a tiny model, else all cores", low=0, high=1024)
     score_reference: bool = setting(True, "score the reference for display even when β is 0, so that KL can be seen")
+    step_rewards: str | None = setting(None, "for supervision=process: file.py:function; none: the task's")
+    sync_ref_model: bool = setting(False, "reset the reference to the policy every ref_model_sync_steps steps")
+    ref_model_sync_steps: int = setting(512, "steps between two resets of the reference", low=1, high=10_000_000)
+    learn_reward: bool = setting(
+        False, "train a reward model on the policy's ranked samples and the policy against it; the true reward is shown"
+    )
+    steps_per_round: int = setting(20, "steps between two trainings of the learned reward", low=1, high=10_000_000)
+    refresh_reward_model: bool = setting(True, "train the learned reward anew every round, not only before the first")
+    reward_model_replay: float = setting(0.1, "share of its pairs that come from earlier rounds", low=0.0, high=0.9)
+    reward_model_steps: int = setting(30, "gradient steps in each training of the learned reward", low=1, high=100_000)
+    reward_model_learning_rate: float = setting(1e-3, "AdamW's step size for the learned reward", low=0.0, high=1.0)
+    gamma: float = setting(1.0, "PPO: the discount of later rewards", low=0.0, high=1.0)
+    gae_lambda: float = setting(0.95, "PPO: λ of generalised advantage estimation", low=0.0, high=1.0)
+    critic_learning_rate: float = setting(1e-3, "PPO: AdamW's step size for the critic", low=0.0, high=1.0)
+    cliprange_value: float = setting(0.2, "PPO: how far a value may move in one step's updates", low=0.0, high=1e6)
+    bug: str = setting("none", "a known mistake, built in on purpose to show its symptom", choices=("none", *BUGS))
     save_steps: int = setting(1, "steps between two saves of the adapter in the run folder", low=1, high=10_000_000)
 
     def __post_init__(self) -> None:

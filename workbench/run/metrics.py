@@ -44,7 +44,8 @@ METRICS: Mapping[str, Metric] = {
     ),
     "kl": Metric(
         "nats per token",
-        "mean over tokens of the KL estimate (k3: eᵈ − d − 1, d = log π_ref − log π)",
+        "mean over tokens of the knob kl_estimator: k1 = −d, k2 = d²/2, k3 = eᵈ − d − 1, d = log π_ref − log π; "
+        "exact = Σ π·log(π/π_ref) over the vocabulary; times r if use_bias_correction_kl",
         (
             "How far the policy has moved from the reference. Scored at β = 0 too, where it is only shown.",
             "策略离参考策略有多远。β = 0 时也会计算，仅供观察。",
@@ -57,7 +58,7 @@ METRICS: Mapping[str, Metric] = {
     ),
     "clip_ratio/low_mean": Metric(
         _CLIP,
-        "mean of [r < 1 − ε and A < 0]",
+        "mean of [r < 1 − ε and A < 0]; losses that clip; of completions where a completion has one ratio",
         ("Tokens of bad completions that are pushed down no further.", "坏回答中不再被压低的词元。"),
     ),
     "clip_ratio/low_min": Metric(
@@ -75,6 +76,22 @@ METRICS: Mapping[str, Metric] = {
         _CLIP,
         "low or high",
         ("Tokens whose gradient the clip made zero.", "被裁剪、梯度为零的词元。"),
+    ),
+    "cispo_clip_ratio": Metric(
+        _CLIP,
+        "mean of [r > ε high and A > 0]; loss_type cispo",
+        (
+            "Tokens whose weight cispo capped. They keep their gradient.",
+            "权重被 cispo 封顶的词元；梯度仍在。",
+        ),
+    ),
+    "vespo/phi_seq_mean": Metric(
+        "weight",
+        "mean over completions of φ = wᵏ·exp(λ(1 − w)), w = Π r; loss_type vespo",
+        (
+            "What a completion's gradient is multiplied by: 1 where the policy has not moved, near 0 far from it.",
+            "回答的梯度所乘的权重：策略未移动时为 1，离得远时接近 0。",
+        ),
     ),
     "completions/mean_length": Metric("tokens", "mean", ("Average length of a completion.", "回答的平均长度。")),
     "completions/min_length": Metric("tokens", "minimum", ("Shortest completion.", "最短的回答。")),
@@ -100,12 +117,20 @@ METRICS: Mapping[str, Metric] = {
     ),
     "loss": Metric(
         "advantage",
-        "Σ w · (−min(r·A, clip(r)·A) + β·KL), mean over the inner updates",
+        "Σ w·(ℓ + β·KL) − c·H, mean over the inner updates; ℓ by the knob loss_type: "
+        "grpo, bnpo, dr_grpo, dapo, luspo −min(r·A, clip(r)·A), which differ in w; cispo −min(r, ε high)·A·log π; "
+        "sapo −(4/τ)·σ(τ(r − 1))·A; vespo −φ·A·log π; online −A·log π's gradient",
         (
             "Near 0 by construction: advantages cancel inside a group. Watch the reward instead.",
             "按构造就接近 0：组内优势互相抵消。请看奖励。",
         ),
     ),
+    "policy_loss": Metric(
+        "advantage",
+        "loss + c·H; where c > 0",
+        ("The loss without the entropy bonus.", "不含熵奖励的损失。"),
+    ),
+    "entropy_coef": Metric("", "the knob c; where c > 0", ("Weight of the entropy bonus.", "熵奖励的权重。")),
     "grad_norm": Metric(
         "loss per unit of weight",
         "L2 norm of the LoRA gradient before clipping, mean over the inner updates",
@@ -117,7 +142,98 @@ METRICS: Mapping[str, Metric] = {
         "prompt and completion tokens, summed over all steps",
         ("Tokens read and written so far.", "至今读写的词元总数。"),
     ),
+    "num_completion_tokens": Metric(
+        "tokens",
+        "completion tokens, those of discarded groups too, summed over all steps",
+        ("Tokens written so far.", "至今写出的词元总数。"),
+    ),
     "step_time": Metric(
         "s", "wall time of the step, waiting while paused left out", ("Time this step took.", "本步用时。")
+    ),
+    "sampling/sampling_logp_difference/mean": Metric(
+        "nats",
+        "mean over tokens of |log π when scored − log π when sampled|",
+        (
+            "Health: scoring and sampling must agree on the same tokens, up to rounding.",
+            "健康检查：同一词元的打分与采样应当一致，只差舍入。",
+        ),
+    ),
+    "sampling/sampling_logp_difference/max": Metric(
+        "nats",
+        "the same, of the token where it is largest",
+        ("The worst token. A temperature forgotten in scoring shows here.", "最差的词元。打分时漏掉温度会在这里现形。"),
+    ),
+    "dynamic_sampling/num_gen_batches": Metric(
+        "rounds",
+        "rounds of sampling; where max_num_gen_batches > 1",
+        ("Rounds it took until no group was dead.", "直到没有死组所用的轮数。"),
+    ),
+    "dynamic_sampling/num_discarded_groups": Metric(
+        "groups",
+        "dead groups thrown away; where max_num_gen_batches > 1",
+        ("What dynamic sampling costs: groups sampled for nothing.", "动态采样的代价：白白采样的组。"),
+    ),
+    "true_reward": Metric(
+        "reward",
+        "mean of Σ weight · reward of the task's own functions; where the reward is learned",
+        (
+            "What is really wanted. Falling while the learned reward rises is over-optimisation.",
+            "真正想要的。学到的奖励上升而它下降，就是过度优化。",
+        ),
+    ),
+    "reward_model/accuracy": Metric(
+        "share of pairs",
+        "mean over this step's pairs, before they are learned from, of [score of better > score of worse], a tie ½",
+        (
+            "How often the learned reward ranks a pair rightly. 0.5 is guessing.",
+            "学到的奖励排对一对回答的比例；0.5 等于瞎猜。",
+        ),
+    ),
+    "reward_model/loss": Metric(
+        "nats per pair",
+        "mean over this step's pairs, before they are learned from, of −log σ(score of better − score of worse)",
+        (
+            "The reward model's Bradley-Terry loss; log 2 = 0.69 is guessing.",
+            "奖励模型的 Bradley-Terry 损失；log 2 = 0.69 等于瞎猜。",
+        ),
+    ),
+    "reward_model/correlation": Metric(
+        "",
+        "Pearson's correlation of learned and true reward over the step's completions",
+        (
+            "1: rises and falls with the truth. Falls when the policy has left what it was trained on.",
+            "1 表示与真值同升同降；策略离开训练过的范围后会下降。",
+        ),
+    ),
+    "round": Metric(
+        "",
+        "steps before this one // steps_per_round + 1",
+        ("Round of steps; before each the reward model is trained anew.", "步骤的轮次；每轮开始前重新训练奖励模型。"),
+    ),
+    "value_loss": Metric(
+        "reward²",
+        "½·mean over tokens of max((V − R)², (clip(V, V_old ± cliprange_value) − R)²)",
+        ("How far PPO's critic is from the returns.", "PPO 的评论家与回报的差距。"),
+    ),
+    "explained_variance": Metric(
+        "",
+        "1 − var(R − V)/var(R) over tokens, before the critic's update",
+        (
+            "1: the critic foresees every return. 0: no better than their mean.",
+            "1：评论家能预见每个回报。0：不比取平均好。",
+        ),
+    ),
+    "returns/mean": Metric(
+        "reward", "mean over tokens of R = A + V", ("Average return of a token.", "词元回报的平均。")
+    ),
+    "rewards/margins": Metric(
+        "nats",
+        "mean over pairs of β·(log π/π_ref of the chosen − log π/π_ref of the rejected)",
+        ("How much DPO has moved apart the better and the worse.", "DPO 把好坏回答拉开了多少。"),
+    ),
+    "rewards/accuracies": Metric(
+        "share of pairs",
+        "mean of [margin > 0]",
+        ("Pairs in which the better one is preferred.", "偏好较好者的回答对所占比例。"),
     ),
 }

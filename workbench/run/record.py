@@ -4,7 +4,7 @@ Shapes: `T` completion tokens, `U` inner updates (μ). Arrays are read-only NumP
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from workbench.run.knobs import Knobs
 
-Stage = Literal["load", "sample", "reward", "advantage", "score", "update", "record"]
-STAGES: tuple[Stage, ...] = ("load", "sample", "reward", "advantage", "score", "update", "record")
+Stage = Literal["load", "reward_model", "sample", "reward", "advantage", "score", "update", "record"]
+STAGES: tuple[Stage, ...] = ("load", "reward_model", "sample", "reward", "score", "advantage", "update", "record")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,16 @@ class Progress:
     total: int = 0
 
 
+@dataclass(frozen=True)
+class StepMark:
+    """One written step of a completion under process supervision: it ends before token `end`."""
+
+    end: int
+    reward: float
+    normalised: float  # z-scored over all steps of the group; a token's advantage sums those that end at or after it
+    reason: str
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CompletionRecord:
     """One completion and everything that was computed about it.
@@ -33,7 +43,7 @@ class CompletionRecord:
     `logps_by_update[k]` are the log-probabilities in the forward pass of inner update k + 1, before that update's step;
     `old_logps` are those of the first one, so the first ratio is exactly 1. `sampled_logps`, `entropy` and the top
     alternatives were recorded while sampling. `clipped` are the tokens whose gradient the clip made zero,
-    `outside_band` all those outside [1 − ε, 1 + ε high].
+    `outside_band` all those outside [1 − ε, 1 + ε high]. A positive coefficient makes the token likelier.
     """
 
     text: str
@@ -42,10 +52,12 @@ class CompletionRecord:
     rewards: Mapping[str, float | None]  # by function, unweighted; None: not applicable
     reasons: Mapping[str, str]
     reward: float | None  # weighted sum; None: no function applied
-    advantage: float
+    advantage: float  # the mean over its tokens, which all have the same unless rewards or a critic differ by token
+    token_advantages: NDArray[np.float32]  # T
     answer: str | None  # what the task reads as the completion's result
     is_correct: bool | None  # None: the task cannot tell
     is_truncated: bool
+    is_masked: bool  # left out of the loss
     sampled_logps: NDArray[np.float32]  # T
     entropy: NDArray[np.float32]  # T
     old_logps: NDArray[np.float32]  # T
@@ -53,11 +65,17 @@ class CompletionRecord:
     logps_by_update: NDArray[np.float32]  # U, T
     clipped_by_update: NDArray[np.bool_]  # U, T
     outside_by_update: NDArray[np.bool_]  # U, T
+    kept_by_update: NDArray[np.bool_]  # U, T; False: a mask took the token out of the surrogate
+    coefficients_by_update: NDArray[np.float32]  # U, T; −∂loss/∂log π as autograd gave it
     weight: float  # of each of its tokens in the loss
     top_ids: NDArray[np.int32]  # T, K
     top_logps: NDArray[np.float32]  # T, K
     top_tokens: tuple[tuple[str, ...], ...]  # T, K
     knobs: Knobs
+    exact_kl_by_update: NDArray[np.float32] | None = None  # U, T; where the KL is summed over the vocabulary
+    values: NDArray[np.float32] | None = None  # T; the critic's, before the step
+    steps: tuple[StepMark, ...] = ()
+    true_reward: float | None = None  # where the policy is trained against a learned one: the true weighted sum
 
     @property
     def logps(self) -> NDArray[np.float32]:
@@ -86,10 +104,13 @@ class CompletionRecord:
     @property
     def kl_by_update(self) -> NDArray[np.float32] | None:
         """The run's estimate of KL(π‖π_ref) per token (U, T), in nats; None where the reference was not scored."""
+        if self.exact_kl_by_update is not None:
+            return self.exact_kl_by_update
         if self.ref_logps is None:
             return None
         d = self.ref_logps - self.logps_by_update
-        return {"k1": -d, "k2": d * d / 2, "k3": np.expm1(d) - d}[self.knobs.kl_estimator]
+        estimates = {"k1": -d, "k2": d * d / 2, "k3": np.expm1(d) - d}
+        return estimates.get(self.knobs.kl_estimator, estimates["k3"])
 
     @property
     def kl(self) -> NDArray[np.float32] | None:
@@ -129,6 +150,7 @@ class StepRecord:
     timings: Mapping[str, float]  # seconds by stage
     device: str  # where it was computed
     vocabulary: Mapping[int, str]  # visible text of every token id that occurs in this record
+    memory: Mapping[str, int] = field(default_factory=dict)  # bytes by what holds them
 
     def row(self) -> dict[str, Any]:
         """Return the scalars of this step as plain JSON values: one line of `metrics.jsonl`, one row of the curves."""
@@ -146,6 +168,7 @@ class StepRecord:
             "groups": [{"mean": g.mean, "std": g.std, "dead": g.is_dead} for g in self.groups],
             "timings": dict(self.timings),
             "device": self.device,
+            "memory": dict(self.memory),
         }
 
     def _mean_of(self, name: str, weight: float) -> float | None:

@@ -11,11 +11,26 @@ import numpy as np
 import orjson
 
 from workbench.run.knobs import Knobs
-from workbench.run.record import CompletionRecord, GroupRecord, StepRecord
+from workbench.run.record import CompletionRecord, GroupRecord, StepMark, StepRecord
 
-SCHEMA = 1
-_PER_TOKEN = ("token_ids", "sampled_logps", "entropy", "old_logps", "top_ids", "top_logps")  # N tokens first
-_PER_UPDATE = ("logps_by_update", "clipped_by_update", "outside_by_update")  # U, N
+SCHEMA = 2
+_PER_TOKEN = (  # N tokens first
+    "token_ids",
+    "sampled_logps",
+    "entropy",
+    "old_logps",
+    "token_advantages",
+    "top_ids",
+    "top_logps",
+)
+_PER_UPDATE = (  # U, N
+    "logps_by_update",
+    "clipped_by_update",
+    "outside_by_update",
+    "kept_by_update",
+    "coefficients_by_update",
+)
+_OPTIONAL = {"ref_logps": 0, "values": 0, "exact_kl_by_update": 1}  # each with the axis of its tokens
 
 
 def step_path(folder: Path, step: int) -> Path:
@@ -27,8 +42,9 @@ def write_step(path: Path, record: StepRecord) -> None:
     completions = [c for group in record.groups for c in group.completions]
     arrays: dict[str, np.ndarray] = {name: _join(completions, name, axis=0) for name in _PER_TOKEN}
     arrays |= {name: _join(completions, name, axis=1) for name in _PER_UPDATE}
-    if all(c.ref_logps is not None for c in completions):
-        arrays["ref_logps"] = _join(completions, "ref_logps", axis=0)
+    for name, axis in _OPTIONAL.items():
+        if all(getattr(c, name) is not None for c in completions):
+            arrays[name] = _join(completions, name, axis)
     text = np.frombuffer(orjson.dumps(_plain_step(record)), dtype=np.uint8)
     part = path.with_suffix(".part")
     _write_arrays(part, {"text": text, **arrays})
@@ -48,7 +64,9 @@ def read_step(path: Path) -> StepRecord:
     vocabulary = {int(token): text for token, text in plain["vocabulary"].items()}
     rows = _split_rows(arrays, [c["length"] for group in plain["groups"] for c in group["completions"]])
     groups = tuple(_read_group(group, rows, knobs, vocabulary) for group in plain["groups"])
-    kept = {name: plain[name] for name in ("step", "metrics", "reward_weights", "reward_max", "timings", "device")}
+    kept = {
+        name: plain[name] for name in ("step", "metrics", "reward_weights", "reward_max", "timings", "device", "memory")
+    }
     return StepRecord(knobs=knobs, updates=tuple(plain["updates"]), groups=groups, vocabulary=vocabulary, **kept)
 
 
@@ -75,6 +93,7 @@ def _plain_step(record: StepRecord) -> dict[str, Any]:
         "reward_max": record.reward_max,
         "timings": dict(record.timings),
         "device": record.device,
+        "memory": dict(record.memory),
         "vocabulary": {str(token): text for token, text in record.vocabulary.items()},
         "groups": [_plain_group(group) for group in record.groups],
     }
@@ -89,16 +108,23 @@ def _plain_group(group: GroupRecord) -> dict[str, Any]:
 
 
 def _plain_completion(c: CompletionRecord) -> dict[str, Any]:
-    names = ("text", "reward", "advantage", "answer", "is_correct", "is_truncated", "weight")
+    names = ("text", "reward", "true_reward", "advantage", "answer", "is_correct", "is_truncated", "is_masked")
     plain = {name: getattr(c, name) for name in names}
-    return plain | {"rewards": dict(c.rewards), "reasons": dict(c.reasons), "length": len(c.token_ids)}
+    return plain | {
+        "weight": c.weight,
+        "steps": [asdict(step) for step in c.steps],
+        "rewards": dict(c.rewards),
+        "reasons": dict(c.reasons),
+        "length": len(c.token_ids),
+    }
 
 
 def _split_rows(arrays: Mapping[str, np.ndarray], lengths: list[int]) -> Iterator[dict[str, Any]]:
+    by_update = {*_PER_UPDATE, *(name for name, axis in _OPTIONAL.items() if axis == 1)}
     ends = np.cumsum(lengths)
     for end, length in zip(ends.tolist(), lengths, strict=True):
         part = slice(end - length, end)
-        yield {name: a[:, part] if name in _PER_UPDATE else a[part] for name, a in arrays.items()}
+        yield {name: a[:, part] if name in by_update else a[part] for name, a in arrays.items()}
 
 
 def _read_group(
@@ -116,8 +142,8 @@ def _read_completion(
     return CompletionRecord(
         tokens=tuple(vocabulary[token] for token in row["token_ids"].tolist()),
         top_tokens=tuple(tuple(vocabulary[token] for token in top) for top in row["top_ids"].tolist()),
-        ref_logps=row.pop("ref_logps", None),
         knobs=knobs,
-        **row,
+        steps=tuple(StepMark(**step) for step in plain.pop("steps")),
+        **({"ref_logps": None} | row),
         **plain,
     )

@@ -1,6 +1,7 @@
 """A run in a notebook or a script: the same engine as the page's, driven by your own `for` loop."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,12 @@ class Session:
         reward_funcs: Sequence[Callable[..., Sequence[float | None]]] | None = None,
         out: str | Path | None = None,
     ) -> None:
-        from workbench.run.check import check_run  # noqa: PLC0415 - importing the package stays instant
+        from workbench.run.check import check_knobs, check_run  # noqa: PLC0415 - importing the package stays instant
 
         self.config = config or RunConfig()
         check_run(self.config, has_own_rewards=reward_funcs is not None)
         first = knobs or Knobs()
-        self.board = KnobBoard(first)
+        self.board = KnobBoard(first, check=partial(check_knobs, self.config))
         folder = None if out is None else RunFolder.create(Path(out), self.config, first)
         self.store = RunStore(self.config, first, title=self.config.task, folder=folder, keep=1000)
         self._reward_funcs = reward_funcs

@@ -1,6 +1,7 @@
 """One run as it is looked at: the scalars of all its steps, its knob changes, and the full record of any step."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from threading import Lock
 from typing import Any, Literal
 from uuid import uuid4
@@ -82,6 +83,12 @@ class RunStore:
     def newest_step(self) -> int:
         with self._lock:
             return self._rows[-1]["step"] if self._rows else 0
+
+    @property
+    def memory(self) -> Mapping[str, int]:
+        """What the newest step held, in bytes by part; empty before there is one."""
+        with self._lock:
+            return self._rows[-1].get("memory", {}) if self._rows else {}
 
     def record(self, step: int) -> StepRecord:
         """Return the full record of `step`; raise KeyError if the run has no such step or no longer holds it."""

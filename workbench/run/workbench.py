@@ -4,13 +4,14 @@ One training thread at a time. Commands may come from many tabs at once; each ei
 ConfigError or KnobError with one sentence and changes nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 from workbench.errors import ConfigError
-from workbench.run.check import check_run
+from workbench.run.check import check_knobs, check_run
 from workbench.run.config import RunConfig
 from workbench.run.knobs import KnobBoard, Knobs, knob_differences
 from workbench.run.presets import preset_settings
@@ -54,6 +55,12 @@ class Workbench:
     def find_store(self, run: str) -> RunStore | None:
         return self._stores.get(run)
 
+    def memory_of_others(self, store: RunStore) -> dict[str, Mapping[str, int]]:
+        """Return what runs of other methods on the same model held at their newest step, by method."""
+        others = [s for s in self._stores.values() if s.config.model == store.config.model]
+        newest = {s.config.method: s.memory for s in others if s.config.method != store.config.method}
+        return {method: memory for method, memory in newest.items() if memory}
+
     def knobs_and_pending(self) -> tuple[Knobs, dict[str, dict[str, Any]]]:
         """Return the knobs in use and the proposed changes, each with the step that will be the first to use it."""
         if self._runner is None or not self._runner.is_active:
@@ -79,6 +86,7 @@ class Workbench:
         run_config = RunConfig.from_mapping(settings | (config or {}))
         first = Knobs().changed(values | (knobs or {}))
         check_run(run_config)
+        check_knobs(run_config, first)
         with self._lock:
             if self._runner is not None and self._runner.is_active:
                 raise ConfigError("a run is going on: stop it before starting another")
@@ -139,7 +147,7 @@ class Workbench:
         folder = None
         if self._runs_folder is not None:
             folder = RunFolder.create(new_run_path(self._runs_folder, config.task), config, knobs)
-        self._board = KnobBoard(knobs)
+        self._board = KnobBoard(knobs, check=partial(check_knobs, config))
         self._store = RunStore(config, knobs, title=config.task, folder=folder)
         self._stores[self._store.id] = self._store
         while len(self._stores) > MAX_STORES:

@@ -1,0 +1,1 @@
+"""The tables of the presets, one file a group, declarations only."""
