@@ -7,14 +7,19 @@ import numpy as np
 from tests.run.records import make_completion
 from workbench.run.knobs import Knobs
 from workbench.run.record import CompletionRecord, GroupRecord
-from workbench.views.clipplane import Bounds
+from workbench.views.objectives import Bounds, Curve
 
 
 def completion(ratios: list[list[float]], advantage: float, knobs: Knobs, **changes) -> CompletionRecord:
-    """Return a completion whose inner update k has `ratios[k]`; clipped and outside are as the formulas say."""
+    """Return a completion whose inner update k has `ratios[k]`; clipped and outside are as the formulas say.
+
+    Its tokens have the advantage of the completion, and no mask takes any of them out, unless `changes` say so.
+    """
     made = make_completion(np.random.default_rng(0), len(ratios[0]), knobs)
     rows, bounds = np.array(ratios, dtype=np.float64), Bounds.of(knobs)
-    dead = rows > bounds.high if advantage > 0 else (rows < bounds.low) & (advantage < 0)
+    is_clip, cap = Curve(knobs).form == "clip", Curve(knobs).cap
+    dead = (rows > bounds.high if advantage > 0 else (rows < bounds.low) & (advantage < 0)) & is_clip
+    outside = (rows < bounds.low) | (rows > bounds.high) if is_clip else rows > (np.inf if cap is None else cap)
     old = made.old_logps
     with np.errstate(divide="ignore"):
         logps = (old + np.log(rows)).astype(np.float32)
@@ -22,8 +27,11 @@ def completion(ratios: list[list[float]], advantage: float, knobs: Knobs, **chan
         "advantage": advantage,
         "logps_by_update": logps,
         "clipped_by_update": dead,
-        "outside_by_update": (rows < bounds.low) | (rows > bounds.high),
+        "outside_by_update": outside,
+        "token_advantages": np.full(len(ratios[0]), advantage, dtype=np.float32),
+        "kept_by_update": np.ones_like(dead),
         "is_truncated": False,
+        "is_masked": False,
         "tokens": tuple("abcdefgh"[: len(ratios[0])]),
     }
     return replace(made, **values | changes)

@@ -2,50 +2,25 @@ from math import inf
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.views.groups import completion, group, two_sided_group
-from workbench import grpo
 from workbench.run.knobs import Knobs
 from workbench.views.clipplane import (
     DEAD,
     LIVE,
+    MASKED,
     OUTSIDE,
-    Bounds,
-    flat_ranges,
     log_reach,
-    objective,
     ratio_ticks,
     stacked,
     token_marks,
     why_all_one,
     why_empty,
+    why_no_curve,
 )
-
-ratios = st.lists(st.floats(0.01, 20), min_size=1, max_size=8)
-sides = st.floats(0, 0.9)
-caps = st.none() | st.floats(1, 5)
-
-
-@given(ratios, sides, sides, caps, st.sampled_from([1, -1]))
-def test_the_curve_is_the_surrogate_of_the_loss(ratio, epsilon, epsilon_high, delta, sign):
-    bounds = Bounds.of(Knobs(epsilon=epsilon, epsilon_high=epsilon_high, delta=delta))
-    of_loss = grpo.clipped_surrogate(
-        torch.tensor([ratio], dtype=torch.float64), torch.tensor([float(sign)]).double(), epsilon, epsilon_high, delta
-    )
-    np.testing.assert_allclose(objective(np.array(ratio), sign, bounds), of_loss[0].numpy(), rtol=1e-12)
-
-
-@given(ratios, sides, sides, caps, st.sampled_from([1, -1]))
-def test_the_shaded_ranges_are_where_the_clip_makes_the_gradient_zero(ratio, epsilon, epsilon_high, delta, sign):
-    bounds = Bounds.of(Knobs(epsilon=epsilon, epsilon_high=epsilon_high, delta=delta))
-    shaded = [any(low < r < high for low, high in flat_ranges(sign, bounds)) for r in ratio]
-    of_loss = grpo.clipped(
-        torch.tensor([ratio], dtype=torch.float64), torch.tensor([float(sign)]).double(), epsilon, epsilon_high, delta
-    )
-    assert shaded == of_loss[0].tolist()
+from workbench.views.objectives import Curve
 
 
 def test_tokens_are_live_outside_or_dead_and_keep_their_place():
@@ -65,7 +40,7 @@ def test_a_token_without_a_ratio_is_counted_and_not_drawn():
 def test_infinite_ratios_do_not_stretch_the_axis():
     marks = token_marks(group(completion([[np.inf, 0.0, 1.0]], 1.0, Knobs())))
     assert marks.log_ratio.tolist() == [inf, -inf, 0.0]
-    assert log_reach(marks, Bounds.of(Knobs())) < 1.2
+    assert log_reach(marks, Curve(Knobs())) < 1.2
 
 
 def test_an_update_that_was_not_made_is_refused_by_name():
@@ -95,7 +70,51 @@ def test_stacked_marks_stay_under_their_place_and_above_the_floor(x):
 
 @pytest.mark.parametrize("knobs", [{}, {"epsilon": 0.0}, {"epsilon": 1.0}, {"epsilon": 0.01}, {"epsilon_high": 5.0}])
 def test_the_axis_always_shows_1_and_the_band(knobs):
-    bounds = Bounds.of(Knobs(**knobs))
-    reach = log_reach(token_marks(two_sided_group(**knobs)), bounds)
-    assert (1.0, "1") in ratio_ticks(bounds, reach)
-    assert np.log(bounds.high) < reach
+    curve = Curve(Knobs(**knobs))
+    reach = log_reach(token_marks(two_sided_group(**knobs)), curve)
+    assert (1.0, "1") in ratio_ticks(curve, reach)
+    assert np.log(curve.bounds.high) < reach
+
+
+def test_a_band_of_a_few_thousandths_fills_the_axis():
+    still = group(completion([[1.0, 1.0]], 1.0, Knobs(epsilon=0.003)))
+    assert log_reach(token_marks(still), Curve(Knobs(epsilon=0.003))) < 0.01
+
+
+@pytest.mark.parametrize("cap", [1.5, 5.0])
+def test_the_cap_of_cispo_is_on_its_axis(cap):
+    knobs = Knobs(loss_type="cispo", epsilon_high=cap)
+    made = group(completion([[1.0, cap + 1]], -1.0, knobs))
+    reach = log_reach(token_marks(made), Curve(knobs))
+    assert np.log(cap) < reach and f"{cap:g}" in [text for _, text in ratio_ticks(Curve(knobs), reach)]
+    assert token_marks(made).kind.tolist() == [LIVE, OUTSIDE], "capped at either sign of A"
+
+
+def test_a_token_lies_on_the_side_of_its_own_advantage():
+    made = completion([[1.1, 1.1, 1.1]], 1.0, Knobs(), token_advantages=np.array([2.0, -1.0, 0.0], dtype=np.float32))
+    marks = token_marks(group(made))
+    assert (marks.sign.tolist(), marks.token.tolist()) == ([1, -1], [0, 1])
+
+
+def test_a_token_that_a_mask_left_out_is_neither_live_nor_dead():
+    kept = np.array([[True, False]])
+    assert token_marks(group(completion([[1.0, 1.5]], 1.0, Knobs(), kept_by_update=kept))).kind.tolist() == [
+        LIVE,
+        MASKED,
+    ]
+    assert token_marks(group(completion([[1.0, 1.5]], 1.0, Knobs(), is_masked=True))).kind.tolist() == [MASKED] * 2
+
+
+@pytest.mark.parametrize(
+    ("knobs", "log_ratio"),
+    [(Knobs(importance_sampling_level="sequence"), np.log(2) / 2), (Knobs(loss_type="vespo"), np.log(2))],
+)
+def test_a_completion_with_one_ratio_has_one_mark(knobs, log_ratio):
+    marks = token_marks(group(completion([[1.0, 2.0]], 1.0, knobs), completion([[]], 1.0, knobs)))
+    assert marks.completion.tolist() == [0]
+    np.testing.assert_allclose(marks.log_ratio, [log_ratio], rtol=1e-6)
+
+
+def test_a_method_without_a_ratio_says_so():
+    assert "SFT has no ratio" in str(why_no_curve("sft", "en"))
+    assert why_no_curve("ppo", "en") is why_no_curve("grpo", "zh") is None

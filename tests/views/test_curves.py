@@ -2,8 +2,11 @@ from itertools import pairwise
 
 import pytest
 
-from workbench.views.curve_panels import PANELS
-from workbench.views.curves import MOST_POINTS, curves_figure, smoothed, spread, thinned
+from workbench.run.knobs import Knobs
+from workbench.views.curve_lines import MOST_POINTS, smoothed, spread, thinned
+from workbench.views.curve_panels import CORE, NOT_CLIPPED, panels_of
+from workbench.views.curves import curves_figure
+from workbench.views.figures import plain
 from workbench.views.knobmarks import describe_change, knob_marks
 
 EVENTS = [
@@ -13,11 +16,17 @@ EVENTS = [
 ]
 
 
+CORE_METRICS = [line.metric for panel in CORE for line in panel.lines if line.metric != "cispo_clip_ratio"]
+
+
 def make_rows(count: int, **metrics) -> list[dict]:
+    """Return rows in which every run's metrics are measured; a metric given as None is not."""
+
     def row(step: int) -> dict:
-        values = {"reward": step / 10, "kl": None if step == 2 else 0.01 * step, "clip_ratio/low_mean": 0.01}
+        values = dict.fromkeys(CORE_METRICS, 0.01) | {"reward": step / 10, "kl": None if step == 2 else 0.01 * step}
         parts = {"answer": step / 20, "steps": None, "<img onerror=x>": 0.1}
-        return {"step": step, "metrics": values | metrics, "reward_parts": parts, "reward_low": 0.0, "reward_high": 1.0}
+        own = {name: value(step) if callable(value) else value for name, value in metrics.items()}
+        return {"step": step, "metrics": values | own, "reward_parts": parts, "reward_low": 0.0, "reward_high": 1.0}
 
     return [row(step) for step in range(1, count + 1)]
 
@@ -34,8 +43,10 @@ def texts(figure) -> list[str]:
 def test_every_panel_has_its_title_its_unit_and_its_lines(lang):
     figure = curves_figure(make_rows(6), EVENTS, lang=lang)
     written = " ".join(texts(figure))
-    for panel in PANELS:
+    for panel in CORE:
         assert panel.title[lang == "zh"] in written and panel.unit[lang == "zh"] in written
+        for line in panel.lines:
+            assert line.metric == "cispo_clip_ratio" or plain(line.label[lang == "zh"]) in written
     assert figure.layout.xaxis9.title.text == ("步" if lang == "zh" else "step")
     assert len(named(figure, "kl")) == 1 and len(named(figure, "kl", "markers")) == 1
 
@@ -43,8 +54,79 @@ def test_every_panel_has_its_title_its_unit_and_its_lines(lang):
 def test_a_value_that_was_not_measured_is_a_gap_and_never_a_zero():
     (line,) = named(curves_figure(make_rows(4), []), "kl")
     assert line.y[1] is None and line.connectgaps is False
-    (never,) = named(curves_figure(make_rows(4), []), "entropy")
-    assert set(never.y) == {None}
+
+
+def test_a_panel_appears_only_where_the_run_has_its_data_and_moves_none_before_it():
+    def titles(rows):
+        return [panel.title[0] for panel in panels_of(rows)]
+
+    assert titles([]) == titles(make_rows(2)) == [panel.title[0] for panel in CORE]
+    assert "Entropy" not in titles(make_rows(2, entropy=None))
+    ppo = titles(make_rows(2, **{"value_loss": 0.1, "explained_variance": -3.0}))
+    assert ppo == [*titles([]), "Value loss", "Explained variance"]
+    assert titles(make_rows(2, **{"dynamic_sampling/num_discarded_groups": 0})) == [*titles([]), "Dynamic sampling"]
+
+
+@pytest.mark.parametrize(
+    ("loss_type", "measured", "title", "lines"),
+    [
+        ("dapo", {}, "Clip", ["A > 0", "A < 0"]),
+        ("cispo", {"cispo_clip_ratio": 0.1}, "Clip", ["capped"]),
+        ("vespo", {"vespo/phi_seq_mean": 0.9}, "Weight of a completion, φ", [""]),
+        ("sapo", {}, "Clip", []),
+        ("online", {}, "Clip", []),
+    ],
+)
+def test_the_clip_panel_shows_what_the_loss_type_has_instead_of_a_clip_and_says_so_where_it_has_none(
+    loss_type, measured, title, lines
+):
+    clipped = {name: 0.01 if loss_type == "dapo" else None for name in CORE_METRICS if name.startswith("clip_ratio/")}
+    rows = make_rows(3, **clipped, **measured)
+    knobs = Knobs(loss_type=loss_type, epsilon_high=5.0)
+    panel = panels_of(rows, knobs)[3]
+    assert (panel.title[0], [line.label[0] for line in panel.lines]) == (title, lines)
+    figure = curves_figure(rows, [], knobs=knobs)
+    written = " ".join(texts(figure))
+    assert any(trace.xaxis == "x4" for trace in figure.data), "Plotly draws no axes, and no words on them, for nothing"
+    assert (NOT_CLIPPED.get(loss_type, ("absent",))[0] in written) == (not lines)
+
+
+def test_learned_and_true_reward_share_an_axis_where_their_scales_allow():
+    figure = curves_figure(make_rows(6, true_reward=lambda step: 1 - step / 10), [])
+    (learned,), (true,) = named(figure, "learned"), named(figure, "true")
+    assert (learned.line.dash, true.line.dash) == ("dash", "solid")
+    assert true.y[0] == pytest.approx(0.9) and learned.y[0] == pytest.approx(0.1)
+    assert named(figure, "answer") == [] and named(figure, "reward_low")
+    assert "Learned and true reward" in " ".join(texts(figure))
+
+
+def test_where_the_scales_are_apart_each_reward_fills_the_panel_and_keeps_its_own_numbers():
+    figure = curves_figure(make_rows(6, true_reward=lambda step: 100 - step), [])
+    (learned,), (true,) = named(figure, "learned"), named(figure, "true")
+    assert learned.y[0] == 0 and true.y[0] == 1 and true.customdata[0] == 99
+    assert named(figure, "reward_low") == [] and figure.layout.yaxis.showticklabels is False
+    written = " ".join(texts(figure))
+    assert "each from its lowest to its highest" in written and "true 94" in written
+
+
+def test_rounds_cross_every_panel_and_are_numbered_where_they_begin():
+    figure = curves_figure(make_rows(12, round=lambda step: 1 + (step - 1) // 4), [])
+    lines = [shape.x0 for shape in figure.layout.shapes if shape.type == "line"]
+    assert sorted(lines) == [5] * len(CORE) + [9] * len(CORE)
+    assert [note.text for note in figure.layout.annotations if note.font.size == 10] == ["round 2", "3"]
+
+
+def test_more_panels_make_a_higher_figure_of_equally_high_panels():
+    few, many = curves_figure(make_rows(3), []), curves_figure(make_rows(3, value_loss=1.0), [])
+    assert (few.layout.meta["rows"], many.layout.meta["rows"]) == (3, 4)
+    assert many.layout.height > few.layout.height
+    heights = {round(axis.domain[1] - axis.domain[0], 9) for axis in many.select_yaxes()}
+    assert len(heights) == 1 and min(axis.domain[0] for axis in many.select_yaxes()) == pytest.approx(0)
+    assert (
+        many.layout.xaxis10.showticklabels
+        and many.layout.xaxis9.showticklabels
+        and not many.layout.xaxis7.showticklabels
+    )
 
 
 def test_the_band_lies_between_the_groups_quantiles():

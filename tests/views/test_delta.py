@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -17,6 +18,8 @@ KEYS = [
     "model",
     "device",
     "seed",
+    "method",
+    "bug",
     "folder",
     "state",
     "phase",
@@ -71,6 +74,22 @@ def test_a_page_that_knows_the_run_gets_only_what_is_new():
     assert delta["events"] == [] and delta["next_event"] == 1
     nothing = page_delta(bench, run, 4, 1)
     assert nothing["rows"] == [] and nothing["next"] == 4
+
+
+def test_a_row_is_sent_without_the_memory_that_hardly_changes_and_kept_with_it():
+    store = make_store(0)
+    store.append(replace(make_record(1), memory={"policy": 5}))
+    bench = Workbench(store, lambda *_: iter(()), runs_folder=None, preset="addition")
+    assert "memory" not in page_delta(bench, None, 0, 0)["rows"][0]
+    assert store.rows()[0]["memory"] == store.memory == {"policy": 5}
+
+
+def test_the_method_is_named_and_so_is_a_mistake_that_was_made_on_purpose():
+    healthy = page_delta(make_workbench(1), None, 0, 0)
+    assert (healthy["method"], healthy["bug"]) == ("grpo", None)
+    store = RunStore(RunConfig(bug="padding_shift"), Knobs(), title="t")
+    broken = page_delta(Workbench(store, lambda *_: iter(()), runs_folder=None, preset="addition"), None, 0, 0)
+    assert broken["bug"] == "padding_shift"
 
 
 def test_a_page_of_another_run_starts_over():

@@ -8,6 +8,7 @@ from workbench import grpo
 from workbench.run.knobs import Knobs
 from workbench.views.clip import clip_figure
 from workbench.views.kl import kl_estimates, kl_figure
+from workbench.views.notebook import show_clip
 from workbench.views.ratio import bin_edges, count_ticks, ratio_figure
 from workbench.views.theme import THEMES
 
@@ -47,6 +48,42 @@ def test_the_clip_figure_names_axes_and_regions_and_shades_the_flat_side():
     assert 10 ** figure.layout.xaxis.range[1] > 1.2 and figure.layout.xaxis.range[0] == -figure.layout.xaxis.range[1]
     words = next(note for note in figure.layout.annotations if note.text == "gradient = 0")
     assert words.x > log10(1.2), "a log axis takes an annotation's place as a logarithm"
+
+
+@pytest.mark.parametrize(
+    ("knobs", "title", "unit", "words"),
+    [
+        (Knobs(loss_type="cispo", epsilon_high=5.0), "Capped gradient weight", "gradient weight g", "weight held"),
+        (Knobs(loss_type="sapo"), "Soft-gated objective", "L / |A|", "never shut"),
+        (Knobs(loss_type="vespo"), "Sequence weight φ", "gradient weight g", "weight near 0"),
+        (Knobs(loss_type="online"), "Gradient weight", "gradient weight g", "at every ratio"),
+    ],
+)
+def test_a_loss_that_does_not_clip_is_drawn_as_what_it_is(knobs, title, unit, words):
+    made = group(completion([[0.7, 1.5]], 1.0, knobs), completion([[0.9, 1.1]], -1.0, knobs))
+    figure = clip_figure(made)
+    assert title in texts(figure) and words in texts(figure) and figure.layout.yaxis.title.text == unit
+    assert "gradient = 0" not in texts(figure) and "zero gradient" not in texts(figure)
+    assert not [s for s in figure.layout.shapes if s.fillcolor == THEMES["light"].dead], "nothing is flat"
+    assert "zero gradient" not in [trace.name for trace in figure.data if trace.x[0] is None], "nor in the legend"
+    assert title in show_clip(made).svg and "gradient = 0" not in show_clip(made).svg
+
+
+def test_a_method_without_a_ratio_gets_a_sentence_and_no_curve():
+    figure = clip_figure(two_sided_group(), method="dpo")
+    assert "DPO has no ratio" in texts(figure) and not figure.data
+    assert "DPO has no ratio" in show_clip(two_sided_group(), method="dpo").svg
+    assert "<polyline" not in show_clip(two_sided_group(), method="dpo").svg
+
+
+def test_masked_tokens_are_rings_with_their_mark_in_the_legend_and_are_not_counted():
+    kept = np.array([[True, False]])
+    made = group(completion([[1.1, 1.1]], 1.0, Knobs(), kept_by_update=kept))
+    (ring,) = traces(clip_figure(made), "masked")
+    assert ring.marker.symbol == "circle-open" and len(ring.x) == 1
+    assert any(trace.name == "left out by a mask" for trace in clip_figure(made).data)
+    assert "left out" not in str([trace.name for trace in clip_figure(two_sided_group()).data if trace.x[0] is None])
+    assert sum(row[0] for bars in ratio_figure(made).data for row in bars.customdata) == 1
 
 
 @pytest.mark.parametrize("draw", [clip_figure, ratio_figure])
@@ -120,6 +157,14 @@ def test_the_kl_figure_shows_three_estimates_in_nats_and_marks_the_one_in_use():
     assert figure.layout.yaxis.title.text == "nats"
     assert figure.data[2].line.color == THEMES["light"].kl
     np.testing.assert_allclose(figure.data[1].y, made.kl, rtol=1e-4)
+
+
+def test_the_exact_kl_is_drawn_beside_the_estimates_by_its_name():
+    exact = np.array([[0.0, 0.5]], dtype=np.float32)
+    made = completion([[1.0, 1.5]], 1.0, Knobs(kl_estimator="exact"), exact_kl_by_update=exact)
+    *_, line = kl_figure(made).data
+    assert line.name.startswith("<b>exact</b>") and line.y == pytest.approx(exact[0])
+    assert kl_figure(made, lang="zh").data[-1].name.startswith("<b>精确</b>")
 
 
 def test_the_kl_figure_says_when_there_is_no_reference_or_no_token():

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,12 +9,14 @@ from hypothesis import strategies as st
 
 from tests.run.records import is_same, make_record
 from workbench.run.knobs import Knobs
-from workbench.views.group import page_group, visible_spans
+from workbench.run.record import StepMark
+from workbench.views.group import page_group, significant, visible_spans
 
 GROUP_KEYS = [
     "run",
     "step",
     "group",
+    "method",
     "num_groups",
     "knobs",
     "groups",
@@ -50,7 +53,9 @@ COMPLETION_KEYS = [
     "entropy",
     "weight",
     "top",
+    "coefficients",
 ]
+SOMETIMES = {"advantages", "masked", "kept", "exact_kl", "values", "steps", "true_reward"}
 
 
 def as_byte_tokens(text: str, cuts: list[int]) -> list[str]:
@@ -92,13 +97,68 @@ def test_bytes_that_are_no_character_stay_visible_and_nothing_is_lost(tokens):
 def test_a_group_on_the_wire_has_the_fields_of_the_contract():
     wire = page_group("r1", make_record(3, Knobs(num_iterations=2)), 0)
     assert sorted(wire) == sorted(GROUP_KEYS)
-    assert all(sorted(c) == sorted(COMPLETION_KEYS) for c in wire["completions"])
+    assert all(set(COMPLETION_KEYS) == c.keys() - SOMETIMES for c in wire["completions"])
     first = wire["completions"][0]
     assert (wire["run"], wire["step"], wire["group"], wire["num_groups"]) == ("r1", 3, 0, 2)
     assert first["length"] == len(first["ids"]) == len(first["tokens"]) == len(first["old"]) == 3
     assert len(first["logps"]) == len(first["clipped"]) == len(first["outside"]) == len(wire["budget"]) == 2
     assert all(len(flags) == 3 and set(flags) <= {"0", "1"} for flags in first["clipped"] + first["outside"])
     assert all(0 <= p <= 1 for top in first["top"] for _, p in top)
+
+
+def plain(length: int = 3, **changes):
+    """Return the wire of a completion that has nothing but what all have, and `changes`."""
+    record = make_record(1, Knobs(num_iterations=2), lengths=((length,),))
+    kept = np.ones((2, length), dtype=bool)
+    same = {"token_advantages": np.ones(length, dtype=np.float32), "kept_by_update": kept, "is_masked": False}
+    completion = replace(record.groups[0].completions[0], **same | changes)
+    group = replace(record.groups[0], completions=(completion,))
+    return page_group("r", replace(record, groups=(group,)), 0, "ppo")
+
+
+def test_what_a_completion_has_not_is_left_out():
+    assert plain()["completions"][0].keys() == set(COMPLETION_KEYS)
+    assert "true_reward_max" not in plain() and plain()["method"] == "ppo"
+    assert plain(length=0)["completions"][0]["coefficients"] == [[], []]
+
+
+def test_what_only_some_completions_have_is_there_as_it_is():
+    kept = np.array([[True, True, True], [True, False, True]])
+    floats = np.array([0.5, -1.25, 1 / 3], dtype=np.float32)
+    steps = (StepMark(2, 1.0, 0.5, "right"), StepMark(3, 0.0, -1.5, "wanted 7"))
+    made = plain(
+        kept_by_update=kept,
+        is_masked=True,
+        token_advantages=floats,
+        values=floats,
+        exact_kl_by_update=np.stack([floats, floats]),
+        steps=steps,
+        true_reward=0.25,
+    )
+    wire = made["completions"][0]
+    assert wire.keys() == set(COMPLETION_KEYS) | SOMETIMES
+    assert wire["kept"] == ["111", "101"] and wire["masked"] is True and wire["true_reward"] == 0.25
+    assert wire["advantages"] == wire["values"] == [0.5, -1.25, 0.333333]
+    assert wire["exact_kl"] == [wire["values"]] * 2
+    assert wire["steps"][1] == {"end": 3, "reward": 0.0, "normalised": -1.5, "reason": "wanted 7"}
+    assert made["true_reward_max"] == 0.25
+
+
+def test_the_scale_of_the_true_reward_is_that_of_the_whole_step():
+    record = make_record(1, lengths=((1,), (1,)))
+    one, other = record.groups
+    low = replace(one, completions=(replace(one.completions[0], true_reward=0.5),))
+    high = replace(other, completions=(replace(other.completions[0], true_reward=1.5),))
+    assert page_group("r", replace(record, groups=(low, high)), 0)["true_reward_max"] == 1.5
+
+
+@given(st.lists(st.floats(width=32), max_size=12))
+def test_coefficients_of_any_size_keep_six_digits_in_few_letters(values):
+    written = significant(np.array(values, dtype=np.float32))
+    for value, kept in zip(values, written, strict=True):
+        assert kept == pytest.approx(value, rel=5.1e-6, abs=1e-18, nan_ok=True)
+        if 1e-9 < abs(kept) < 1e6:
+            assert kept == float(f"{kept:.6g}"), "no digits that rounding made up"
 
 
 def test_the_first_ratio_is_exactly_1_on_the_wire_too():

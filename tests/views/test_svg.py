@@ -49,6 +49,15 @@ def test_the_reward_breaks_where_it_was_not_measured_and_marks_the_knobs():
     assert "β 0.04 → 0.1 @ 3" in text and "1.50" in text and "step" in text
 
 
+def test_a_learned_reward_is_dashed_beside_the_solid_true_one_and_both_are_named():
+    rows = [{"step": s, "metrics": {"reward": s / 2, "true_reward": 1.0}} for s in (1, 2)]
+    root, text = read(reward_svg(rows, []))
+    dashes = [line.get("stroke-dasharray") for line in root.iter(f"{SVG}polyline")]
+    assert dashes == ["6 4", "none"] and "learned 1.00" in text and "true 1.00" in text
+    heights = [float(node.get("y")) for node in root.iter(f"{SVG}text") if node.text in ("learned 1.00", "true 1.00")]
+    assert abs(heights[0] - heights[1]) >= 14 - 1e-9
+
+
 def test_the_reward_of_no_steps_is_a_sentence():
     assert "No steps yet" in read(reward_svg([], []))[1]
 

@@ -2,10 +2,12 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from tests.views.groups import completion, group, two_sided_group
 from workbench.run.knobs import Knobs
+from workbench.run.record import StepMark
 from workbench.views.notebook import show, show_clip
 from workbench.views.reward_svg import reward_svg
 from workbench.views.table import group_html, mixed
@@ -96,6 +98,34 @@ def test_dead_tokens_are_hatched_outside_ones_underlined_and_ratio_1_is_blank():
     assert "repeating" not in group_html(two_sided_group(), update=0).split("margin-top:8px")[0], "only in the legend"
 
 
+def test_a_token_that_a_mask_left_out_is_dashed_and_not_hatched():
+    kept = np.array([[True, False]])
+    page = group_html(group(completion([[1.0, 1.5]], 1.0, Knobs(), kept_by_update=kept)))
+    chip = page.split("<span title='")[2].split("</span>")[0]
+    assert "dashed" in chip and "repeating" not in chip
+
+
+def test_bars_start_at_zero_and_a_negative_one_ends_there():
+    made = [completion([[1.0]], 1.0, Knobs(), reward=r, rewards={"a": r}) for r in (3.0, -1.0)]
+    up, down = re.findall(r"margin-left:(\d+)px;width:(\d+)px", group_html(group(*made)))[::2]
+    assert (up, down) == (("16", "48"), ("0", "16"))
+    assert "−1.00" in Reader(group_html(group(*made))).text
+
+
+def test_the_true_reward_has_a_column_only_where_another_is_trained_on():
+    made = completion([[1.0]], 1.0, Knobs(), reward=2.5, true_reward=0.25)
+    text = Reader(group_html(group(made))).text
+    assert "true reward" in text and "2.50" in text and "0.25" in text
+    assert "true reward" not in Reader(group_html(two_sided_group())).text
+
+
+def test_the_steps_follow_their_tokens_with_reward_mark_and_sign():
+    steps = (StepMark(2, 1.0, 0.5, EVIL), StepMark(3, 0.0, -1.5, "wanted 7"))
+    page = Reader(group_html(group(completion([[1.0] * 4], 1.0, Knobs(), steps=steps))))
+    assert "ab ✓ 1 → +0.50" in page.text and "c ✗ 0 → −1.50" in page.text
+    assert "img" not in page.tags and ("title", EVIL) in page.attributes
+
+
 def test_bytes_of_one_character_are_one_chip():
     tokens = ("<0xE4>", "<0xBD>", "<0xA0>", "b")
     page = Reader(group_html(group(completion([[1.0, 1.5, 1.0, 1.0]], 1.0, Knobs(), tokens=tokens))))
@@ -107,8 +137,9 @@ def test_missing_values_are_dashes_and_odd_completions_do_not_break_the_table():
     empty = completion([[]], 1.0, Knobs(), reward=-1.0, rewards={"a": float("nan")})
     page = Reader(group_html(group(made, empty, mean=None, std=None, target=None)))
     assert "–" in page.text and "∅" in page.text and "−1.00" in page.text and "nan" in page.text
-    dead = replace(two_sided_group(), is_dead=True)
-    assert "2 equal rewards" in Reader(group_html(dead)).text
+    still = completion([[1.0]], 0.0, Knobs())
+    assert "2 equal rewards" in Reader(group_html(group(still, still, is_dead=True))).text
+    assert "equal rewards" not in Reader(group_html(replace(two_sided_group(), is_dead=True))).text, "steps or a critic"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -166,20 +166,85 @@ def test_the_curves_are_drawn_by_plotly_when_they_are_looked_at(page: Page, addr
     page.get_by_role("tab", name="Curves").click() if page.get_by_role("tab").count() else page.get_by_text(
         "Curves"
     ).click()
-    expect(page.locator("#wb-curves .js-plotly-plot")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#wb-curves .figure.js-plotly-plot")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#wb-curves .memory")).to_contain_text("Memory", timeout=PATIENCE_MS)
 
 
 def test_the_set_up_form_says_what_is_wrong_and_starts_what_is_right(page: Page, address: str) -> None:
-    page.goto(f"{address}/?lang=en&theme=light&view=setup")
-    model = page.get_by_label("Model")
-    expect(model).to_be_visible(timeout=PATIENCE_MS)
+    open_form(page, address)
+    model = page.locator("#wb-set-model textarea, #wb-set-model input")
     model.fill("./no/such/model")
     page.locator("#wb-setup-train").click()
-    expect(page.locator("#wb-setup-refusal")).to_contain_text("./no/such/model", timeout=PATIENCE_MS)
+    refusal = page.locator("#wb-section-model .wb-refusal").first
+    expect(refusal).to_contain_text("./no/such/model", timeout=PATIENCE_MS)
     assert delta(address)["state"] == "stopped"
     model.fill("tiny")
-    page.get_by_label("Steps").fill("1")
+    page.locator("#wb-set-max-steps input").fill("1")
     page.locator("#wb-setup-train").click()
     expect_state(page, "stopped")
     wait_for(page, lambda: (delta(address)["num_steps"], delta(address)["next"]) == (1, 1))
     expect(page.locator("#wb-live")).to_be_visible()
+
+
+def open_form(page: Page, address: str) -> None:
+    page.goto(f"{address}/?lang=en&theme=light&view=setup")
+    expect(page.locator("#wb-set-model")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_the_form_shows_what_the_method_needs_and_a_preset_fills_it_in(page: Page, address: str) -> None:
+    open_form(page, address)
+    method, bug = page.locator("#wb-set-method"), page.locator("#wb-set-bug input")
+    expect(bug).to_have_value("none")
+    assert not page.locator("#wb-set-gae-lambda").is_visible()
+    method.get_by_text("PPO", exact=True).click()
+    expect(page.locator("#wb-set-gae-lambda")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#wb-section-method")).to_contain_text("critic")
+    page.locator("#wb-set-preset-group").get_by_text("Mistakes").click()
+    expect(bug).not_to_have_value("none", timeout=PATIENCE_MS)
+    expect(page.locator("#wb-section-bug")).to_contain_text("Symptom")
+    assert not page.locator("#wb-set-gae-lambda").is_visible(), "the mistakes are GRPO's"
+    page.locator("#wb-set-preset-group").get_by_text("Tasks").click()
+    expect(bug).to_have_value("none", timeout=PATIENCE_MS)
+
+
+def test_a_run_with_a_mistake_says_so_on_every_tab(page: Page, address: str) -> None:
+    open_form(page, address)
+    page.locator("#wb-set-preset-group").get_by_text("Mistakes").click()
+    expect(page.locator("#wb-set-bug input")).not_to_have_value("none", timeout=PATIENCE_MS)
+    page.locator("#wb-set-max-steps input").fill("1")
+    page.locator("#wb-setup-train").click()
+    badge = page.locator(".bug")
+    expect(badge).to_be_visible(timeout=PATIENCE_MS)
+    expect_state(page, "finished")
+    for tab in ("Curves", "Set up", "Live"):
+        page.get_by_role("tab", name=tab).click()
+        expect(badge).to_be_visible()
+    badge.hover()
+    expect(page.locator(".tip")).to_contain_text("Symptom")
+    page.get_by_role("button", name="中", exact=True).click()
+    expect(badge).to_contain_text("错误")
+
+
+def test_all_knobs_are_in_the_last_chip_and_one_that_is_refused_goes_back(page: Page, address: str) -> None:
+    open_page(page, address)
+    page.locator("[data-do=again]").click()
+    expect_state(page, "running")
+    page.locator("[data-knob=others]").click()
+    popover = page.locator(".popover")
+    assert popover.bounding_box()["height"] <= 768 - 92  # type: ignore[index]
+    names = set(delta(address)["knobs"])
+    on_chips = {"beta", "epsilon", "epsilon_high", "num_generations", "num_iterations", "learning_rate", "temperature"}
+    fields = popover.locator("[data-field]").evaluate_all("nodes => nodes.map(node => node.dataset.field)")
+    assert sorted(fields) == sorted(names - on_chips)
+
+    popover.get_by_role("radio", name="CISPO").click()
+    expect(popover.locator("[data-field=loss_type] .says.error")).to_contain_text("epsilon_high")
+    expect(popover.get_by_role("radio", name="CISPO")).to_have_attribute("aria-checked", "false")
+    assert not popover.locator("[data-field=sapo_temperature_pos]").is_visible()
+    popover.get_by_role("radio", name="SAPO").click()
+    expect(popover.locator("[data-field=sapo_temperature_pos]")).to_be_visible(timeout=PATIENCE_MS)
+    expect(popover.locator(".says.error")).to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(popover).to_have_count(0)
+    page.locator("[data-do=stop]").click()
+    expect_state(page, "stopped")

@@ -125,6 +125,29 @@ def test_the_curves_are_a_figure(client: TestClient) -> None:
     assert figure["data"] and figure["layout"]["paper_bgcolor"] == "#16181B"
 
 
+def test_the_memory_is_a_figure_of_this_run_and_of_other_methods_that_ran_here(
+    client: TestClient, workbench: Workbench
+) -> None:
+    def methods_drawn() -> list[str]:
+        run = client.get("/wb/delta").json()["run"]
+        return client.get("/wb/figure/memory", params={"run": run}).json()["layout"]["yaxis"]["ticktext"]
+
+    assert methods_drawn() == ["GRPO, this run"]
+    client.post("/wb/do/start", json={"config": {"max_steps": 1, "method": "ppo"}})
+    wait_until(lambda: workbench.store.newest_step == 1 and workbench.state == "stopped")
+    assert methods_drawn() == ["PPO, this run", "GRPO"]
+    client.post("/wb/do/start", json={"config": {"max_steps": 1, "method": "sft"}, "knobs": {"beta": 0.0}})
+    wait_until(lambda: workbench.store.newest_step == 1 and workbench.state == "stopped")
+    assert methods_drawn() == ["SFT, this run", "GRPO", "PPO"]
+
+
+def test_a_figure_that_there_is_not_is_told_in_a_sentence(client: TestClient) -> None:
+    run = client.get("/wb/delta").json()["run"]
+    answer = client.get("/wb/figure/nosuch", params={"run": run})
+    assert answer.status_code == 404 and "curves, memory" in answer.json()["error"]
+    assert client.get("/wb/figure/curves", params={"run": "nowhere"}).status_code == 404
+
+
 def test_an_update_of_the_page_shows_at_once(client: TestClient) -> None:
     answer = client.get("/wb/static/main.js")
     assert answer.headers["cache-control"] == "no-cache" and "javascript" in answer.headers["content-type"]

@@ -1,4 +1,4 @@
-"""The clipped objective with every token of a group on it, as a Plotly figure."""
+"""The curve of the loss with every token of a group on it, as a Plotly figure."""
 
 from math import log, log10
 from typing import Any
@@ -9,104 +9,102 @@ from plotly.subplots import make_subplots
 
 from workbench.run.record import GroupRecord
 from workbench.views import clipplane as cp
-from workbench.views.clipplane import Bounds, Marks
+from workbench.views.clipplane import Marks
+from workbench.views.clipwords import (
+    CLIP_NAMES,
+    KINDS,
+    clip_summary,
+    in_two_lines,
+    legend_kinds,
+    region_of_words,
+    value_range,
+)
 from workbench.views.figures import heading, plain, say, theme_of, themed
+from workbench.views.objectives import WEIGHTS, Curve
 from workbench.views.theme import Theme
 from workbench.views.words import word
 
-KINDS = ((cp.LIVE, "live"), (cp.OUTSIDE, "outside"), (cp.DEAD, "zero_gradient"))
 HEADROOM = 0.24  # above the curve, of its height: room for the words
 
 
-def clip_figure(group: GroupRecord, *, update: int = -1, theme: str = "light", lang: str = "en") -> go.Figure:
-    """Return PPO's objective over the ratio, A > 0 at the left and A < 0 at the right, with the group's tokens on it.
+def clip_figure(
+    group: GroupRecord, *, update: int = -1, method: str = "grpo", theme: str = "light", lang: str = "en"
+) -> go.Figure:
+    """Return what the loss makes of a token over its ratio, A > 0 at the left and A < 0 at the right, with the tokens.
 
-    y is L / |A|, so that all tokens of one sign share a curve; x is the ratio on a log scale. Where the objective is
-    flat the gradient is zero: grey, with those words. Tokens outside the band on the other side still learn. Marks that
-    would hide one another are put below each other; a ratio beyond the axis stands at its edge with an arrow.
+    y is divided by |A|, so that all tokens of one sign share a curve: PPO's clipped objective, SAPO's gated one, or the
+    weight of the gradient in CISPO, VESPO and the plain policy gradient. x is the ratio on a log scale; where a
+    completion has but one ratio it has one mark. Where the clip makes the objective flat the gradient is zero: grey,
+    with those words. Marks that would hide one another are put below each other; a ratio beyond the axis stands at its
+    edge with an arrow. A `method` without a ratio gets an empty picture that says so.
 
     Raises IndexError if there is no such inner update.
     """
     colours, num_updates = theme_of(theme), len(group.completions[0].logps_by_update)
-    marks, bounds = cp.token_marks(group, update), Bounds.of(group.completions[0].knobs)
-    reach = cp.log_reach(marks, bounds)
+    marks, curve = cp.token_marks(group, update), Curve(group.completions[0].knobs)
+    sentence = cp.why_no_curve(method, lang)
+    if sentence:
+        figure = say_alone(sentence, colours)
+        return themed(figure, colours, heading(method.replace("_", " ").upper(), "", colours))
+    reach = cp.log_reach(marks, curve)
     figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.08)
     for column, sign in enumerate(cp.SIGNS, start=1):
-        span = _add_ground(figure, column, sign, bounds, reach, colours, lang)
-        _add_marks(figure, column, sign, group, marks.where(marks.sign == sign), bounds, reach, span, colours)
-    _add_legend(figure, colours, lang, has_off_scale=bool((np.abs(marks.log_ratio) > reach).any()))
+        span = _add_ground(figure, column, sign, curve, reach, colours, lang)
+        _add_marks(figure, column, sign, group, marks.where(marks.sign == sign), curve, reach, span, colours)
+    _add_legend(figure, marks, curve, reach, colours, lang)
     sentence = cp.why_empty(group, marks, lang) or cp.why_all_one(marks, num_updates, lang)
     if sentence:
         for axes in ("", "2"):
             say(figure, in_two_lines(sentence), colours, y=0.12, axes=axes)
-    title = heading(word("clip_title", lang), clip_summary(marks, num_updates, update, lang), colours)
+    title = heading(word(f"{curve.form}_title", lang), clip_summary(marks, curve, num_updates, update, lang), colours)
     return themed(figure, colours, title)
 
 
-def in_two_lines(sentence: str) -> str:
-    """Return `sentence` broken after its colon or first comma: half a panel's width is all it has.
-
-    >>> in_two_lines("8 equal rewards, so A = 0: no gradient")
-    '8 equal rewards,<br>so A = 0: no gradient'
-    """
-    for mark in ("：", ": first", ": one", "，", ", "):
-        if mark in sentence:
-            before, after = sentence.split(mark[0], 1)
-            return f"{before}{mark[0]}<br>{after.strip()}"
-    return sentence
-
-
-def clip_summary(marks: Marks, num_updates: int, update: int, lang: str) -> str:
-    """Return how many tokens lost their gradient and how many are outside but learning, in words."""
-    dead, out = int((marks.kind == cp.DEAD).sum()), int((marks.kind == cp.OUTSIDE).sum())
-    words = [word("summary", lang, dead=dead, out=out, n=len(marks))] if len(marks) else []
-    if marks.num_nan:
-        words.append(word("not_a_number", lang, n=marks.num_nan))
-    words.append(word("inner_update", lang, k=update % num_updates + 1, n=num_updates))
-    return " · ".join(words)
+def say_alone(sentence: str, colours: Theme) -> go.Figure:
+    figure = go.Figure()
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    say(figure, sentence, colours)
+    return figure
 
 
 def _add_ground(
-    figure: go.Figure, column: int, sign: int, bounds: Bounds, reach: float, colours: Theme, lang: str
+    figure: go.Figure, column: int, sign: int, curve: Curve, reach: float, colours: Theme, lang: str
 ) -> tuple[float, float]:
     """Draw regions, limits, curve and axes of one panel; return the range of y."""
     place: dict[str, Any] = {"row": 1, "col": column}
-    x = np.exp(np.union1d(np.linspace(-reach, reach, 161), _kinks(bounds, reach)))
-    y = cp.objective(x, sign, bounds)
-    low, high = float(y.min()), float(y.max())
+    x = np.exp(np.union1d(np.linspace(-reach, reach, 161), curve.kinks(reach)))
+    y = curve.value(x, sign)
+    low, high = value_range(y, curve)
     span = (low - 0.04 * (high - low), high + HEADROOM * (high - low))
-    curve = go.Scatter(x=x, y=y, mode="lines", opacity=0.45, hoverinfo="skip", showlegend=False, name="objective")
-    figure.add_trace(curve.update(line={"color": colours.up if sign > 0 else colours.dn, "width": 2.5}), **place)
-    _add_regions(figure, column, sign, bounds, reach, colours, lang)
-    for ratio in (bounds.low, 1.0, bounds.high):
+    line = go.Scatter(x=x, y=y, mode="lines", opacity=0.45, hoverinfo="skip", showlegend=False, name="objective")
+    figure.add_trace(line.update(line={"color": colours.up if sign > 0 else colours.dn, "width": 2.5}), **place)
+    _add_regions(figure, column, sign, curve, reach, colours, lang)
+    for ratio in (1.0, *(r for r, _ in cp.named_ratios(curve))):
         if ratio > 0:
             dash = "solid" if ratio == 1 else "dot"
             line = {"color": colours.line2 if ratio == 1 else colours.ink3, "width": 1, "dash": dash}
             figure.add_vline(x=ratio, line=line, layer="below", **place)
-    _set_axes(figure, column, sign, bounds, reach, span, colours, lang)
+    _set_axes(figure, column, sign, curve, reach, span, colours, lang)
     return span
 
 
-def _add_regions(figure: go.Figure, column: int, sign: int, bounds: Bounds, reach: float, colours, lang: str) -> None:
-    """Shade and name where the gradient is zero; name the other side of the band, where tokens still learn."""
+def _add_regions(figure: go.Figure, column: int, sign: int, curve: Curve, reach: float, colours, lang: str) -> None:
+    """Shade and name where the gradient is zero, and name what happens elsewhere."""
     place: dict[str, Any] = {"row": 1, "col": column}
-    for start, end in cp.flat_ranges(sign, bounds):
+    for start, end in curve.flat_ranges(sign):
         left, right = max(start, np.exp(-reach)), min(end, np.exp(reach))
         if left < right:
             ground: dict[str, Any] = {"fillcolor": colours.dead, "line_width": 0, "layer": "below"}
             figure.add_vrect(x0=left, x1=right, **ground, **place)
             _add_words(figure, column, left, right, reach, word("flat", lang), colours.ink2)
-    left, right = (np.exp(-reach), bounds.low) if sign > 0 else (bounds.high, min(bounds.cap, np.exp(reach)))
-    words = word("outside", lang).replace(", ", ",<br>").replace("，", "，<br>")
+    left, right, name = region_of_words(curve, sign, reach)
+    words = word(name, lang).replace(", ", ",<br>").replace("，", "，<br>")
     _add_words(figure, column, left, right, reach, words, colours.ink3)
 
 
-def _kinks(bounds: Bounds, reach: float) -> list[float]:
-    return [log(r) for r in (bounds.low, bounds.high, bounds.cap) if r > 0 and abs(log(r)) < reach]
-
-
 def _add_words(figure: go.Figure, column: int, left: float, right: float, reach: float, text: str, colour: str) -> None:
-    if left <= 0 or log(right / left) < reach / 3.4:  # words that do not fit are left out
+    if left <= 0 or right <= left or log10(right / left) < reach / 7.8:  # words that do not fit are left out
         return
     figure.add_annotation(
         x=(log10(left) + log10(right)) / 2,
@@ -120,19 +118,19 @@ def _add_words(figure: go.Figure, column: int, left: float, right: float, reach:
     )
 
 
-def _set_axes(figure, column, sign, bounds: Bounds, reach: float, span, colours: Theme, lang: str) -> None:
-    ticks = cp.ratio_ticks(bounds, reach)
+def _set_axes(figure, column, sign, curve: Curve, reach: float, span, colours: Theme, lang: str) -> None:
+    ticks = cp.ratio_ticks(curve, reach)
     figure.update_xaxes(
         type="log",
         range=[-reach / log(10), reach / log(10)],
         tickvals=[r for r, _ in ticks],
         ticktext=[text for _, text in ticks],
         ticks="outside",
-        title_text=word("ratio_axis", lang),
+        title_text=word("sequence_axis" if curve.is_by_completion else "ratio_axis", lang),
         row=1,
         col=column,
     )
-    unit = word("objective_axis", lang) if column == 1 else ""
+    unit = word("weight_axis" if curve.form in WEIGHTS else "objective_axis", lang) if column == 1 else ""
     figure.update_yaxes(range=list(span), nticks=5, title_text=unit, row=1, col=column)
     figure.add_annotation(
         text=f"<b>{plain(word('positive' if sign > 0 else 'negative', lang))}</b>",
@@ -147,17 +145,20 @@ def _set_axes(figure, column, sign, bounds: Bounds, reach: float, span, colours:
     )
 
 
-def _add_marks(figure, column, sign, group, marks: Marks, bounds: Bounds, reach, span, colours: Theme) -> None:
+def _add_marks(figure, column, sign, group, marks: Marks, curve: Curve, reach, span, colours: Theme) -> None:
     shown = np.clip(marks.log_ratio, -reach, reach)
-    y = cp.objective(np.exp(shown), sign, bounds)
-    for kind, name in KINDS:
+    y = curve.value(np.exp(shown), sign)
+    for kind in KINDS:
         chosen = marks.kind == kind
+        if not chosen.any():
+            continue
         heights = y[chosen]
-        if kind != cp.LIVE:
+        if kind in (cp.OUTSIDE, cp.DEAD) or (curve.is_by_completion and kind == cp.LIVE):
             unit = span[1] - span[0]
             heights = cp.stacked(
                 shown[chosen], heights, close=reach / 27, pitch=unit / 26, lowest=span[0] + unit * 0.03
             )
+        name = CLIP_NAMES[kind]
         trace = go.Scatter(x=np.exp(shown[chosen]), y=heights, mode="markers", name=name, showlegend=False)
         trace.marker = mark_style(kind, sign, colours)
         trace.customdata = [_about(group, marks, int(i)) for i in np.flatnonzero(chosen)]
@@ -176,10 +177,12 @@ def _arrows(log_ratio: np.ndarray) -> list[str]:
 
 
 def mark_style(kind: int, sign: int, colours: Theme) -> dict:
-    """Return the marker of a token: a disc, an open triangle that points where the push goes, or a cross in ink."""
+    """Return the marker of a token: a disc, a ring, an open triangle that points where the push goes, or a cross."""
     colour = colours.up if sign > 0 else colours.dn
     if kind == cp.LIVE:
         return {"symbol": "circle", "size": 6, "color": colour, "opacity": 0.3}
+    if kind == cp.MASKED:
+        return {"symbol": "circle-open", "size": 6, "color": colours.ink3, "line": {"width": 1}}
     if kind == cp.OUTSIDE:
         symbol = "triangle-right" if sign > 0 else "triangle-left"
         return {"symbol": symbol, "size": 9, "color": colours.sheet, "line": {"color": colour, "width": 1.6}}
@@ -187,18 +190,20 @@ def mark_style(kind: int, sign: int, colours: Theme) -> dict:
 
 
 def _about(group: GroupRecord, marks: Marks, i: int) -> str:
-    completion = group.completions[marks.completion[i]]
-    token = plain(completion.tokens[marks.token[i]])
-    ratio = float(np.exp(marks.log_ratio[i]))
-    return f"<b>{token}</b>  r = {ratio:.3f}<br>#{marks.completion[i] + 1}, A = {completion.advantage:+.2f}"
+    completion, token = group.completions[marks.completion[i]], int(marks.token[i])
+    ratio, advantage = float(np.exp(marks.log_ratio[i])), float(completion.token_advantages[token])
+    if Curve(completion.knobs).is_by_completion:
+        return f"<b>#{marks.completion[i] + 1}</b>  s = {ratio:.3f}<br>A = {advantage:+.2f}"
+    text = plain(completion.tokens[token])
+    return f"<b>{text}</b>  r = {ratio:.3f}<br>#{marks.completion[i] + 1}, A = {advantage:+.2f}"
 
 
-def _add_legend(figure: go.Figure, colours: Theme, lang: str, *, has_off_scale: bool) -> None:
-    styles = {kind: mark_style(kind, 1, colours) for kind, _ in KINDS}
+def _add_legend(figure: go.Figure, marks: Marks, curve: Curve, reach: float, colours: Theme, lang: str) -> None:
+    styles = {kind: mark_style(kind, 1, colours) for kind in KINDS}
     styles[cp.LIVE] |= {"color": colours.ink2, "opacity": 0.6}
     styles[cp.OUTSIDE]["line"] = {"color": colours.ink2, "width": 1.6}
-    entries = [(word(name, lang), styles[kind]) for kind, name in KINDS]
-    if has_off_scale:
+    entries = [(word(name, lang), styles[kind]) for kind, name in legend_kinds(marks, curve)]
+    if (np.abs(marks.log_ratio) > reach).any():
         entries.append((word("off_scale", lang), {"symbol": "arrow-right", "size": 10, "color": colours.ink}))
     for name, style in entries:
         figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=name, marker=style), row=1, col=1)

@@ -1,4 +1,4 @@
-"""Where the tokens of a group lie under the clipped objective: what the clip plot and the ratio histogram draw."""
+"""Where the tokens of a group lie on the curve of their loss: what the clip plot and the ratio histogram draw."""
 
 from dataclasses import dataclass, replace
 from math import inf, log
@@ -6,28 +6,17 @@ from math import inf, log
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.run.knobs import Knobs
 from workbench.run.record import CompletionRecord, GroupRecord
+from workbench.views.objectives import Bounds, Curve, sequence_log_ratio
 from workbench.views.words import word
 
-LIVE, OUTSIDE, DEAD = range(3)  # inside the band; outside it but learning; gradient made zero by the clip
+# inside the band; outside it but learning (CISPO: above the cap); the clip made the gradient zero; a mask left it out
+LIVE, OUTSIDE, DEAD, MASKED = range(4)
 SIGNS = (1, -1)
 WIDEST = log(3)  # a ratio further from 1 is off scale
+WIDEST_OF_SEQUENCES = log(20)
+NARROW = 0.05  # a band within this of 1 is looked at through a lens
 SAME = 1e-6  # of a log-ratio: float32's rounding of two equal log-probabilities
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """The trust band and the cap of the ratio (infinite when δ is off)."""
-
-    low: float
-    high: float
-    cap: float
-
-    @classmethod
-    def of(cls, knobs: Knobs) -> "Bounds":
-        high = knobs.epsilon if knobs.epsilon_high is None else knobs.epsilon_high
-        return cls(1 - knobs.epsilon, 1 + high, inf if knobs.delta is None else knobs.delta)
 
 
 @dataclass(frozen=True)
@@ -50,27 +39,6 @@ class Marks:
         return len(self.log_ratio)
 
 
-def objective(ratio: NDArray[np.float64], sign: int, bounds: Bounds) -> NDArray[np.float64]:
-    """Return the clipped surrogate divided by |A|: `workbench.grpo.clipped_surrogate` at A = `sign`.
-
-    >>> objective(np.array([0.5, 1.0, 1.5]), -1, Bounds(0.8, 1.2, inf)).tolist()
-    [-0.8, -1.0, -1.5]
-    """
-    return np.minimum(np.minimum(ratio, bounds.cap) * sign, np.clip(ratio, bounds.low, bounds.high) * sign)
-
-
-def flat_ranges(sign: int, bounds: Bounds) -> list[tuple[float, float]]:
-    """Return the ranges of the ratio in which the objective is flat, so that a token there has no gradient.
-
-    >>> flat_ranges(1, Bounds(0.8, 1.2, inf)), flat_ranges(-1, Bounds(0.8, 1.2, 2.0))
-    ([(1.2, inf)], [(0.0, 0.8), (2.0, inf)])
-    """
-    if sign > 0:
-        return [(min(bounds.high, bounds.cap), inf)]
-    capped = [] if bounds.cap == inf else [(max(bounds.high, bounds.cap), inf)]
-    return [(0.0, bounds.low), *capped]
-
-
 def inner_update(completions: tuple[CompletionRecord, ...], update: int) -> int:
     """Return `update` counted from 0; raise IndexError, naming what there is, if there is no such inner update."""
     num_updates = len(completions[0].logps_by_update) if completions else 0
@@ -80,34 +48,67 @@ def inner_update(completions: tuple[CompletionRecord, ...], update: int) -> int:
 
 
 def token_marks(group: GroupRecord, update: int = -1) -> Marks:
-    """Return the tokens of `group` as inner update `update` saw them. A token of A = 0 has no place in the plot."""
+    """Return the tokens of `group` as inner update `update` saw them, one a completion where it has but one ratio.
+
+    A token of A = 0 has no place in the plot.
+    """
     index = inner_update(group.completions, update)
     with np.errstate(divide="ignore"):
-        rows = [_completion_marks(number, c, index) for number, c in enumerate(group.completions) if c.advantage]
+        rows = [_completion_marks(number, c, index) for number, c in enumerate(group.completions)]
     columns = [np.concatenate(parts) for parts in zip(*rows, strict=True)] if rows else [np.zeros(0)] * 5
     log_ratio, (sign, kind, completion, token) = columns[0], (column.astype(np.int64) for column in columns[1:])
     marks = Marks(log_ratio, sign, kind, completion, token)
-    known = ~np.isnan(log_ratio)
+    marks = marks.where(marks.sign != 0)
+    known = ~np.isnan(marks.log_ratio)
     return replace(marks.where(known), num_nan=int((~known).sum()))
 
 
 def _completion_marks(number: int, c: CompletionRecord, index: int) -> tuple[np.ndarray, ...]:
+    curve = Curve(c.knobs)
+    length = min(1, len(c.token_ids)) if curve.is_by_completion else len(c.token_ids)
     clipped, outside = c.clipped_by_update[index], c.outside_by_update[index]
-    length = len(c.token_ids)
+    masked = ~c.kept_by_update[index] | c.is_masked
+    kind = np.where(masked, MASKED, np.where(clipped, DEAD, np.where(outside, OUTSIDE, LIVE)))
     return (
-        np.log(c.ratio_by_update[index].astype(np.float64)),
-        np.full(length, np.sign(c.advantage)),
-        np.where(clipped, DEAD, np.where(outside, OUTSIDE, LIVE)),
+        _log_ratios(c, index, curve)[:length],
+        np.sign(c.token_advantages)[:length],
+        kind[:length],
         np.full(length, number),
         np.arange(length),
     )
 
 
-def log_reach(marks: Marks, bounds: Bounds) -> float:
-    """Return how far the log-ratio axis goes to either side of 0: the band, and nearly every token, are on it."""
+def _log_ratios(c: CompletionRecord, index: int, curve: Curve) -> NDArray[np.float64]:
+    if curve.form == "phi":
+        moved = (c.logps_by_update[index] - c.old_logps).astype(np.float64)
+        return np.full(len(c.token_ids), sequence_log_ratio(moved))
+    return np.log(c.ratio_by_update[index].astype(np.float64))
+
+
+def log_reach(marks: Marks, curve: Curve) -> float:
+    """Return how far the log-ratio axis goes to either side of 0: nearly every token, and what the loss names."""
     widest = float(np.abs(marks.log_ratio[np.isfinite(marks.log_ratio)]).max(initial=0.0))
-    band = max(log(1.41), 2 * log(bounds.high), log(bounds.high * 1.08), -1.25 * log(max(bounds.low, 0.05)))
+    if curve.form == "phi":
+        return max(WIDEST, min(widest + 0.15, WIDEST_OF_SEQUENCES))
+    if curve.form == "clip":
+        return _reach_of_band(widest, curve.bounds)
+    reach = max(log(2 if curve.form == "gate" else 1.41), min(widest + 0.058, WIDEST))
+    return reach if curve.cap is None else max(reach, min(log(max(curve.cap, 1e-3)) + 0.25, WIDEST_OF_SEQUENCES))
+
+
+def _reach_of_band(widest: float, bounds: Bounds) -> float:
+    inner = max(log(bounds.high), -log(max(bounds.low, 0.05)))
+    if inner < NARROW:
+        return min(max(2.2 * inner, 1.15 * widest, 1e-4), WIDEST)
+    band = max(log(1.41), 2 * log(bounds.high), log(bounds.high * 1.08), 1.25 * inner)
     return max(band, min(widest + 0.058, WIDEST))
+
+
+def why_no_curve(method: str, lang: str) -> str | None:
+    """Return why the method has no curve over the ratio; None if it has."""
+    if method in ("grpo", "ppo"):
+        return None
+    return word("no_ratio", lang, method=method.replace("_", " ").upper())
 
 
 def why_empty(group: GroupRecord, marks: Marks, lang: str) -> str | None:
@@ -145,15 +146,23 @@ def stacked(
     return placed
 
 
-def ratio_ticks(bounds: Bounds, reach: float) -> list[tuple[float, str]]:
-    """Return the ratios to label on the axis: 1, the ends of the band by name, and round ones that leave them room.
+def ratio_ticks(curve: Curve, reach: float) -> list[tuple[float, str]]:
+    """Return the ratios to label on the axis: 1, those that the loss names, and round ones that leave them room.
 
-    >>> [text for _, text in ratio_ticks(Bounds(0.8, 1.2, inf), 0.5)]
+    >>> from workbench.run.knobs import Knobs
+    >>> [text for _, text in ratio_ticks(Curve(Knobs(epsilon=0.2)), 0.5)]
     ['1', '1−ε', '1+ε', '0.67', '1.5', '1.33']
     """
-    named = [(1.0, "1"), (bounds.low, "1−ε"), (bounds.high, "1+ε")]
+    named = [(1.0, "1"), *named_ratios(curve)]
     kept = [(r, text) for r, text in named if r > 0 and (text == "1" or abs(log(r)) > reach / 9)]
-    for r in (0.35, 0.5, 0.67, 1.5, 2.0, 2.8, 0.75, 1.33):
+    for r in (0.35, 0.5, 0.67, 1.5, 2.0, 2.8, 0.75, 1.33, 5.0, 10.0, 0.2, 0.1):
         if abs(log(r)) < reach * 0.95 and all(abs(log(r / q)) > reach / 5 for q, _ in kept):
             kept.append((r, f"{r:g}"))
     return kept
+
+
+def named_ratios(curve: Curve) -> list[tuple[float, str]]:
+    """Return the ratios that the loss itself names: the ends of the band, or the cap."""
+    if curve.form == "clip":
+        return [(curve.bounds.low, "1−ε"), (curve.bounds.high, "1+ε")]
+    return [] if curve.cap is None else [(curve.cap, f"{curve.cap:g}")]

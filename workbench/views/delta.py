@@ -27,12 +27,14 @@ def page_delta(workbench: Workbench, run: str | None, since: int, events_since: 
         "model": store.config.model,
         "device": _device(store),
         "seed": store.config.seed,
+        "method": store.config.method,
+        "bug": None if store.config.bug == "none" else store.config.bug,
         "folder": str(store.folder.path) if store.folder is not None and store.source == "live" else None,
         "state": workbench.state,
         "phase": asdict(phase) if phase is not None else None,
         "error": _error(runner.failure if runner is not None else None),
         "num_steps": _num_steps(store),
-        "rows": rows,
+        "rows": [_without_memory(row) for row in rows],
         "next": since + len(rows),
         "events": events,
         "next_event": events_since + len(events),
@@ -41,6 +43,11 @@ def page_delta(workbench: Workbench, run: str | None, since: int, events_since: 
         "focus": store.focus,
         **_speed(store),
     }
+
+
+def _without_memory(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row without what hardly changes from step to step: the figure of the memory has the newest."""
+    return {name: value for name, value in row.items() if name != "memory"}
 
 
 def _device(store: RunStore) -> str | None:

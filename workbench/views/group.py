@@ -14,8 +14,12 @@ from workbench.run.record import CompletionRecord, GroupRecord, StepRecord
 _BYTES = re.compile(r"<0x([0-9A-F]{2})>")
 
 
-def page_group(run: str, record: StepRecord, index: int) -> dict[str, Any]:
-    """Return group `index` of a step with everything about its tokens; raise IndexError if there is no such group."""
+def page_group(run: str, record: StepRecord, index: int, method: str = "grpo") -> dict[str, Any]:
+    """Return group `index` of a step with everything about its tokens; raise IndexError if there is no such group.
+
+    What a completion has not is left out: `advantages` where all its tokens have the same, `masked` and `kept` where
+    no mask took anything out, `exact_kl`, `values`, `steps` and `true_reward` where there are none.
+    """
     if not 0 <= index < len(record.groups):
         raise IndexError(f"step {record.step} has groups 0 to {len(record.groups) - 1}, not {index}")
     group = record.groups[index]
@@ -23,6 +27,7 @@ def page_group(run: str, record: StepRecord, index: int) -> dict[str, Any]:
         "run": run,
         "step": record.step,
         "group": index,
+        "method": method,
         "num_groups": len(record.groups),
         "knobs": asdict(record.knobs),
         "groups": [_summary(each) for each in record.groups],
@@ -31,10 +36,17 @@ def page_group(run: str, record: StepRecord, index: int) -> dict[str, Any]:
         "reward_names": list(record.reward_weights),
         "reward_weights": list(record.reward_weights.values()),
         "reward_max": record.reward_max,
+        **_true_rewards(record),
         **_summary(group),
         "completions": [_completion(completion) for completion in group.completions],
         "budget": [dict(part) for part in group.budget],
     }
+
+
+def _true_rewards(record: StepRecord) -> dict[str, Any]:
+    """Return the highest true reward of the step, the end of its bars' scale, where another one is trained on."""
+    values = [c.true_reward for group in record.groups for c in group.completions if c.true_reward is not None]
+    return {"true_reward_max": max(values)} if values else {}
 
 
 def _summary(group: GroupRecord) -> dict[str, Any]:
@@ -68,12 +80,46 @@ def _completion(c: CompletionRecord) -> dict[str, Any]:
             [[text, round(float(p), 5)] for text, p in zip(texts, np.exp(logps), strict=True)]
             for texts, logps in zip(c.top_tokens, c.top_logps, strict=True)
         ],
+        "coefficients": [significant(values) for values in c.coefficients_by_update],
+        **_present(c),
     }
+
+
+def _present(c: CompletionRecord) -> dict[str, Any]:
+    """Return what only some completions have."""
+    parts: dict[str, Any] = {}
+    if c.token_advantages.size and not np.all(c.token_advantages == c.token_advantages[0]):
+        parts["advantages"] = significant(c.token_advantages)
+    if c.is_masked:
+        parts["masked"] = True
+    if not c.kept_by_update.all():
+        parts["kept"] = [_flags(flags) for flags in c.kept_by_update]
+    if c.exact_kl_by_update is not None:
+        parts["exact_kl"] = [significant(values) for values in c.exact_kl_by_update]
+    if c.values is not None:
+        parts["values"] = significant(c.values)
+    if c.steps:
+        parts["steps"] = [asdict(step) for step in c.steps]
+    if c.true_reward is not None:
+        parts["true_reward"] = c.true_reward
+    return parts
 
 
 def _numbers(values: NDArray[np.float32]) -> list[float]:
     """Return log-probabilities with six decimals: a ratio is then right to one part in a million."""
     return np.round(values.astype(np.float64), 6).tolist()
+
+
+def significant(values: NDArray[np.float32], digits: int = 6) -> list[float]:
+    """Return numbers of any size with `digits` significant digits, which their JSON then shows and no more.
+
+    >>> significant(np.array([0.000123456789, -7.0, 0.0, 1 / 3]))
+    [0.000123457, -7.0, 0.0, 0.333333]
+    """
+    exact = values.astype(np.float64)
+    sizes = np.abs(np.where(np.isfinite(exact) & (exact != 0), exact, 1.0))
+    scale = 10.0 ** np.clip(digits - 1 - np.floor(np.log10(sizes)), 0, 22)  # 10^22 is the last that is exact
+    return (np.round(exact * scale) / scale).tolist()
 
 
 def _flags(values: NDArray[np.bool_]) -> str:

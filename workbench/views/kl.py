@@ -1,4 +1,4 @@
-"""The three estimates of the KL to the reference at every token of one completion, as a Plotly figure."""
+"""The estimates of the KL to the reference at every token of one completion, and the exact one, as a Plotly figure."""
 
 from collections.abc import Sequence
 
@@ -29,8 +29,8 @@ def kl_estimates(logps: NDArray[np.float32], ref_logps: NDArray[np.float32]) -> 
 def kl_figure(completion: CompletionRecord, *, update: int = -1, theme: str = "light", lang: str = "en") -> go.Figure:
     """Return k1 as signed bars, k2 as open rings and k3 as a line over the tokens of a completion; in nats.
 
-    k1 may be negative; k2 and k3 lie on one another while the policy is near the reference. The estimator that the run
-    uses in its loss is the one whose name is bold.
+    k1 may be negative; k2 and k3 lie on one another while the policy is near the reference. Where the run summed the KL
+    over the vocabulary, that is a dashed line in ink. The one that the run uses is the one whose name is bold.
 
     Raises IndexError if there is no such inner update.
     """
@@ -43,6 +43,8 @@ def kl_figure(completion: CompletionRecord, *, update: int = -1, theme: str = "l
         sentence = word("no_tokens", lang)
     else:
         estimates = kl_estimates(completion.logps_by_update[index], completion.ref_logps)
+        if completion.exact_kl_by_update is not None:
+            estimates["exact"] = completion.exact_kl_by_update[index].astype(np.float64)
         for name, values in estimates.items():
             figure.add_trace(_trace(name, values, completion, colours, lang))
         if not estimates["k1"].any():
@@ -57,7 +59,8 @@ def kl_figure(completion: CompletionRecord, *, update: int = -1, theme: str = "l
 def _trace(
     name: str, values: np.ndarray, completion: CompletionRecord, colours: Theme, lang: str
 ) -> go.Bar | go.Scatter:
-    label = f"<b>{name}</b>" if name == completion.knobs.kl_estimator else name
+    shown = word("exact_kl", lang) if name == "exact" else name
+    label = f"<b>{shown}</b>" if name == completion.knobs.kl_estimator else shown
     label = f"{label}  {word('kl_mean', lang, value=f'{values.mean():.4f}')}"
     positions = np.arange(len(values))
     if name == "k1":
@@ -65,6 +68,9 @@ def _trace(
     elif name == "k2":
         ring = {"symbol": "circle-open", "size": 6, "color": colours.ink3, "line": {"width": 1.2}}
         trace = go.Scatter(x=positions, y=values, mode="markers", name=label, marker=ring)
+    elif name == "exact":
+        line = {"color": colours.ink, "width": 1.5, "dash": "dot"}
+        trace = go.Scatter(x=positions, y=values, mode="lines", name=label, line=line)
     else:
         line = {"color": colours.kl, "width": 2}
         trace = go.Scatter(x=positions, y=values, mode="lines+markers", name=label, line=line, marker={"size": 4})

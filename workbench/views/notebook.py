@@ -49,6 +49,12 @@ def show(thing: GroupRecord | StepRecord | RunStore, *, theme: str = "light", la
     return Page(html, "; ".join(f"{group.prompt}: {len(group.completions)} completions" for group in groups))
 
 
-def show_clip(group: GroupRecord, *, update: int = -1, theme: str = "light", lang: str = "en") -> Picture:
-    """Return the group's tokens on the clipped objective, as inner update `update` saw them."""
-    return Picture(clip_svg(group, update=update, theme=theme, lang=lang), f"{group.prompt}: clipped objective")
+def show_clip(
+    group: GroupRecord, *, update: int = -1, method: str = "grpo", theme: str = "light", lang: str = "en"
+) -> Picture:
+    """Return the group's tokens on the curve of their loss, as inner update `update` saw them.
+
+    `method` is the run's; one that has no ratio gets a sentence in place of the curve.
+    """
+    picture = clip_svg(group, update=update, method=method, theme=theme, lang=lang)
+    return Picture(picture, f"{group.prompt}: clipped objective")

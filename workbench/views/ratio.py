@@ -9,9 +9,10 @@ import plotly.graph_objects as go
 
 from workbench.run.record import GroupRecord
 from workbench.views import clipplane as cp
-from workbench.views.clip import clip_summary
-from workbench.views.clipplane import Bounds, Marks
+from workbench.views.clipplane import Marks
+from workbench.views.clipwords import clip_summary
 from workbench.views.figures import heading, say, theme_of, themed
+from workbench.views.objectives import Curve
 from workbench.views.theme import Theme
 from workbench.views.words import word
 
@@ -23,28 +24,28 @@ def ratio_figure(group: GroupRecord, *, update: int = -1, theme: str = "light", 
 
     Bars are ε/10 wide in ln r, or wider so that there are at most 60; their heights are square roots, so that one token
     beside a hundred still shows. Tokens whose gradient the clip made zero are hatched. The outermost bars hold all that
-    is off scale.
+    is off scale. Tokens that a mask left out are not counted.
 
     Raises IndexError if there is no such inner update.
     """
     colours, completion = theme_of(theme), group.completions[0]
-    num_updates, bounds = len(completion.logps_by_update), Bounds.of(completion.knobs)
+    num_updates, curve = len(completion.logps_by_update), Curve(completion.knobs)
     marks = cp.token_marks(group, update)
-    reach = cp.log_reach(marks, bounds)
+    reach = cp.log_reach(marks, curve)
     edges = bin_edges(reach, completion.knobs.epsilon)
     figure, tallest = go.Figure(), 1
     for sign in cp.SIGNS:
         for is_dead in (False, True):
-            chosen = (marks.sign == sign) & ((marks.kind == cp.DEAD) == is_dead)
+            chosen = (marks.sign == sign) & ((marks.kind == cp.DEAD) == is_dead) & (marks.kind != cp.MASKED)
             counts = _counts(marks.where(chosen), edges)
             tallest = max(tallest, int(counts.max()))
             figure.add_trace(_bars(edges, counts, sign, is_dead, colours, lang))
-    _add_band(figure, bounds, colours, lang)
-    _set_axes(figure, bounds, reach, tallest, lang)
+    _add_limits(figure, curve, colours, lang)
+    _set_axes(figure, curve, reach, tallest, lang)
     sentence = cp.why_empty(group, marks, lang) or cp.why_all_one(marks, num_updates, lang)
     if sentence:
         say(figure, sentence, colours, y=0.9)
-    title = heading(word("ratio_title", lang), clip_summary(marks, num_updates, update, lang), colours)
+    title = heading(word("ratio_title", lang), clip_summary(marks, curve, num_updates, update, lang), colours)
     return themed(figure, colours, title, barmode="relative", margin_t=52)
 
 
@@ -76,38 +77,34 @@ def _bars(edges: np.ndarray, counts: np.ndarray, sign: int, is_dead: bool, colou
     return bars
 
 
-def _add_band(figure: go.Figure, bounds: Bounds, colours: Theme, lang: str) -> None:
-    low, high = log(max(bounds.low, 1e-6)), log(bounds.high)
-    label: dict[str, Any] = {"annotation_text": word("band", lang), "annotation_position": "top left"}
-    figure.add_vrect(
-        x0=low,
-        x1=high,
-        fillcolor=colours.band,
-        line_width=0,
-        layer="below",
-        **label,
-        annotation_font_color=colours.ink2,
-    )
-    for x in (low, high):
-        figure.add_vline(x=x, line={"color": colours.ink3, "width": 1, "dash": "dot"}, layer="below")
+def _add_limits(figure: go.Figure, curve: Curve, colours: Theme, lang: str) -> None:
+    """Draw the clip band, or the cap, behind the bars; a loss without either has none."""
+    named = [r for r, _ in cp.named_ratios(curve) if r > 0]
+    if curve.form == "clip":
+        label: dict[str, Any] = {"annotation_text": word("band", lang), "annotation_position": "top left"}
+        ground: dict[str, Any] = {"fillcolor": colours.band, "line_width": 0, "layer": "below"}
+        low, high = log(max(curve.bounds.low, 1e-6)), log(curve.bounds.high)
+        figure.add_vrect(x0=low, x1=high, **ground, **label, annotation_font_color=colours.ink2)
+    for ratio in named:
+        figure.add_vline(x=log(ratio), line={"color": colours.ink3, "width": 1, "dash": "dot"}, layer="below")
     figure.add_hline(y=0, line={"color": colours.ink3, "width": 1})
 
 
-def _set_axes(figure: go.Figure, bounds: Bounds, reach: float, tallest: int, lang: str) -> None:
-    ticks = cp.ratio_ticks(bounds, reach)
+def _set_axes(figure: go.Figure, curve: Curve, reach: float, tallest: int, lang: str) -> None:
+    ticks = cp.ratio_ticks(curve, reach)
     figure.update_xaxes(
         range=[-reach * 1.02, reach * 1.02],
         tickvals=[log(r) for r, _ in ticks],
         ticktext=[text for _, text in ticks],
         ticks="outside",
-        title_text=word("ratio_axis", lang),
+        title_text=word("sequence_axis" if curve.is_by_completion else "ratio_axis", lang),
     )
     counts = count_ticks(tallest)
     figure.update_yaxes(
         range=[-1.15 * tallest**0.5, 1.15 * tallest**0.5],
         tickvals=[sign * n**0.5 for n in counts for sign in ((1, -1) if n else (1,))],
         ticktext=[str(n) for n in counts for _ in range(2 if n else 1)],
-        title_text=word("count", lang),
+        title_text=word("count_completions" if curve.is_by_completion else "count", lang),
     )
 
 

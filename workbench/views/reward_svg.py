@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.views import svg
-from workbench.views.curves import smoothed, thinned
+from workbench.views.curve_lines import smoothed, spread, thinned
 from workbench.views.figures import theme_of
 from workbench.views.knobmarks import KnobMark, describe_change, knob_marks
 from workbench.views.theme import Theme
@@ -33,31 +33,61 @@ class Axes:
 
 
 def reward_svg(rows: Sequence[Row], events: Sequence[Row], *, theme: str = "light", lang: str = "en") -> str:
-    """Return the mean reward of every step: dots, their exponential average, and the knob changes. A gap stays one."""
+    """Return the mean reward of every step: dots, their exponential average, and the knob changes. A gap stays one.
+
+    Of a run with a learned reward, that is the dashed line, and the solid one is the true reward.
+    """
     colours, title = theme_of(theme), word("reward", lang).capitalize()
     parts = [svg.tag("text", title, x=LEFT, y=18, font_size=14, font_weight=650, fill=colours.ink)]
     if not rows:
         parts.append(svg.tag("text", word("no_steps", lang), x=WIDTH / 2, y=HEIGHT / 2, text_anchor="middle"))
         return svg.document(WIDTH, HEIGHT, parts, colours, word("no_steps", lang))
-    known = [row["metrics"]["reward"] for row in rows if row["metrics"].get("reward") is not None]
+    lines = _lines(rows, colours, lang)
+    known = [value for line in lines for value in line.values if value is not None]
     low, high = min([0.0, *known]), max([0.0, *known]) * 1.08
     axes = Axes(rows[0]["step"], rows[-1]["step"], low, high if high > low else low + 1)
-    parts += _ground(axes, colours, lang) + _knobs(knob_marks(events), axes, colours) + _curve(axes, rows, colours)
-    return svg.document(WIDTH, HEIGHT, parts, colours, title)
+    parts += _ground(axes, colours, lang) + _knobs(knob_marks(events), axes, colours)
+    parts += [part for line in lines for part in _curve(axes, [row["step"] for row in rows], line)]
+    return svg.document(WIDTH, HEIGHT, parts + _end_labels(axes, lines, colours), colours, title)
 
 
-def _curve(axes: Axes, rows: Sequence[Row], colours: Theme) -> list[svg.Part]:
-    values = [row["metrics"].get("reward") for row in rows]
-    steps = [row["step"] for row in rows]
-    dots = thinned([None if v is None else (axes.x(s), axes.y(v)) for s, v in zip(steps, values, strict=True)])
-    averages = zip(steps, smoothed(values), strict=True)
+@dataclass(frozen=True)
+class _Line:
+    """A reward over the steps, with its name where there are two."""
+
+    name: str
+    values: Sequence[float | None]
+    colour: str
+    dash: str = "none"
+
+
+def _lines(rows: Sequence[Row], colours: Theme, lang: str) -> list[_Line]:
+    rewards, true = ([row["metrics"].get(name) for row in rows] for name in ("reward", "true_reward"))
+    if all(value is None for value in true):
+        return [_Line("", rewards, colours.ink)]
+    return [_Line(word("learned", lang), rewards, colours.s1, "6 4"), _Line(word("true", lang), true, colours.ink)]
+
+
+def _curve(axes: Axes, steps: Sequence[int], line: _Line) -> list[svg.Part]:
+    """Return a reward's dots and its average."""
+    dots = thinned([None if v is None else (axes.x(s), axes.y(v)) for s, v in zip(steps, line.values, strict=True)])
+    averages = zip(steps, smoothed(line.values), strict=True)
     places = thinned([None if v is None else (axes.x(s), axes.y(v)) for s, v in averages])
-    parts = [svg.tag("circle", cx=dot[0], cy=dot[1], r=2.0, fill=colours.ink, fill_opacity=0.35) for dot in dots if dot]
-    parts += [svg.polyline(piece, colours.ink, stroke_width=2) for piece in pieces(places)]
-    if places[-1] is not None:
-        x, y = places[-1]
-        parts.append(svg.tag("text", f"{values[-1]:.2f}", x=x + 8, y=y + 4, font_weight=600, fill=colours.ink))
-    return parts
+    parts = [svg.tag("circle", cx=dot[0], cy=dot[1], r=2.0, fill=line.colour, fill_opacity=0.35) for dot in dots if dot]
+    stroke = {"stroke_width": 2, "stroke_dasharray": line.dash}
+    return parts + [svg.polyline(piece, line.colour, **stroke) for piece in pieces(places)]
+
+
+def _end_labels(axes: Axes, lines: Sequence[_Line], colours: Theme) -> list[svg.Part]:
+    """Return each line's newest number at its end; two that would touch are moved apart."""
+    ends = [(smoothed(line.values)[-1], line) for line in lines]
+    ends = [(axes.y(average), line) for average, line in ends if average is not None]
+    heights = spread([y for y, _ in ends], 14.0, (float(TOP), float(HEIGHT - BOTTOM)))
+    place = {"x": axes.x(axes.last) + 8, "font_weight": 600}
+    return [
+        svg.tag("text", f"{line.name} {line.values[-1]:.2f}".strip(), y=y + 4, fill=colours.ink, **place)
+        for y, (_, line) in zip(heights, ends, strict=True)
+    ]
 
 
 def pieces(places: Sequence[tuple[float, float] | None]) -> list[list[tuple[float, float]]]:

@@ -1,23 +1,48 @@
-"""What the page must know once: the knobs, the meaning of every metric, the presets."""
+"""What the page must know once: the knobs, the meaning of every metric, the methods, the mistakes, the presets."""
 
 from typing import Any
 
+from workbench.run.bugs import BUGS
 from workbench.run.knobs import knob_specs
-from workbench.run.knobspec import KnobSpec
+from workbench.run.knobspec import Above, Condition, KnobSpec
+from workbench.run.methodrules import UNUSED_KNOBS
+from workbench.run.methods import UNIFIED_VIEW
 from workbench.run.metrics import METRICS
 from workbench.run.presets import PRESETS
 
 
 def page_spec(version: str) -> dict[str, Any]:
-    """Return the knobs with their ranges and help, the metrics' meanings and the presets, in English and Chinese."""
+    """Return what the page says about knobs, metrics, methods, mistakes and presets, in English and Chinese."""
     return {
         "version": version,
         "knobs": [_knob(spec) for spec in knob_specs().values()],
         "metrics": {
             name: {"unit": m.unit, "formula": m.formula, "meaning": _both(m.meaning)} for name, m in METRICS.items()
         },
+        "methods": [
+            {
+                "name": name,
+                "title": _both(m.title),
+                "source": _both(m.source),
+                "reward": _both(m.reward),
+                "coefficient": _both(m.coefficient),
+                "unused": UNUSED_KNOBS[name],
+            }
+            for name, m in UNIFIED_VIEW.items()
+        ],
+        "bugs": [
+            {
+                "name": name,
+                "title": _both(bug.title),
+                "mistake": _both(bug.mistake),
+                "symptom": _both(bug.symptom),
+                "metric": bug.metric,
+            }
+            for name, bug in BUGS.items()
+        ],
         "presets": [
-            {"name": name, "title": _both(p.title), "description": _both(p.description)} for name, p in PRESETS.items()
+            {"name": name, "group": p.group, "title": _both(p.title), "description": _both(p.description)}
+            for name, p in PRESETS.items()
         ],
     }
 
@@ -27,9 +52,17 @@ def _knob(spec: KnobSpec) -> dict[str, Any]:
     if spec.slider is not None:
         low, high, step = spec.slider
         slider = {"low": low, "high": high, "step": step, "scale": spec.scale}
-    names = ("name", "symbol", "kind", "default", "low", "high", "choices", "optional", "takes_effect")
+    names = ("name", "group", "symbol", "kind", "default", "low", "high", "choices", "optional", "takes_effect")
     plain = {name: getattr(spec, name) for name in names}
-    return plain | {"slider": slider, "label": _both(spec.label), "help": _both(spec.help)}
+    words = {"label": _both(spec.label), "help": _both(spec.help)}
+    return plain | words | {"slider": slider, "used_when": [_condition(each) for each in spec.used_when]}
+
+
+def _condition(condition: Condition) -> dict[str, Any]:
+    return {
+        name: {"above": wanted.bound} if isinstance(wanted, Above) else {"values": wanted}
+        for name, wanted in condition.items()
+    }
 
 
 def _both(texts: tuple[str, str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import gzip
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import orjson
 import plotly
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from plotly.graph_objects import Figure
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
@@ -18,6 +19,7 @@ from workbench.run.workbench import Workbench
 from workbench.views.curves import curves_figure
 from workbench.views.delta import page_delta
 from workbench.views.group import page_group
+from workbench.views.memory import memory_figure
 from workbench.views.spec import page_spec
 
 STATIC = Path(__file__).parent / "static"
@@ -47,17 +49,13 @@ def make_router(workbench: Workbench, version: str) -> APIRouter:
         if store is None:
             return json_response({"error": f"this server has no run {run!r}"}, 404)
         try:
-            return json_response(page_group(run, store.record(step), group), headers=_FOR_EVER)
+            return json_response(page_group(run, store.record(step), group, store.config.method), headers=_FOR_EVER)
         except LookupError as error:
             return json_response({"error": str(error.args[0])}, 404)
 
-    @router.get("/figure/curves")
-    def curves(run: str, theme: str = "light", lang: str = "en") -> Response:
-        store = workbench.find_store(run)
-        if store is None:
-            return json_response({"error": f"this server has no run {run!r}"}, 404)
-        figure = curves_figure(store.rows(), store.events(), theme=theme, lang=lang)
-        return Response(figure.to_json(), 200, _NEVER, "application/json")
+    @router.get("/figure/{name}")
+    def figure(name: str, run: str, theme: str = "light", lang: str = "en") -> Response:
+        return _draw(workbench, name, run, theme=theme, lang=lang)
 
     @router.post("/do/{action}")
     async def do(action: str, request: Request) -> Response:
@@ -85,6 +83,21 @@ class _PageFiles(StaticFiles):
 def page_files() -> StaticFiles:
     """Return the page's modules, styles, words and fonts."""
     return _PageFiles(directory=STATIC)
+
+
+def _draw(workbench: Workbench, name: str, run: str, **style: str) -> Response:
+    """Return a figure of a run, or say that there is no such figure or run."""
+    store = workbench.find_store(run)
+    if store is None:
+        return json_response({"error": f"this server has no run {run!r}"}, 404)
+    others = workbench.memory_of_others(store)
+    figures: dict[str, Callable[..., Figure]] = {
+        "curves": partial(curves_figure, store.rows(), store.events(), knobs=store.knobs),
+        "memory": partial(memory_figure, store.config.method, store.memory, others),
+    }
+    if name not in figures:
+        return json_response({"error": f"there is no figure {name!r}: there are {', '.join(figures)}"}, 404)
+    return Response(figures[name](**style).to_json(), 200, _NEVER, "application/json")
 
 
 def commands(workbench: Workbench) -> dict[str, Callable[[dict[str, Any]], None]]:

@@ -1,5 +1,6 @@
-"""The form in which a run is set up: preset, prompts, rewards, model, sizes. Its words follow the page's language."""
+"""The form in which a run is set up, section by section. Its words follow the page's language."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
@@ -7,136 +8,166 @@ import gradio as gr
 from workbench.errors import ConfigError, KnobError
 from workbench.run.presets import PRESETS
 from workbench.run.workbench import Workbench
-from workbench.tasks.registry import TASKS
-
-# field: (label en, label zh, help en, help zh)
-WORDS: dict[str, tuple[str, str, str, str]] = {
-    "preset": (
-        "Start from",
-        "起点",
-        "Fills in the task, the rewards and the knobs.",
-        "填好任务、奖励和各旋钮。",
-    ),
-    "task": ("Task", "任务", "Built-in prompts and reward functions.", "自带的题目和奖励函数。"),
-    "model": (
-        "Model",
-        "模型",
-        "tiny, a folder, or a hub id (org/name).",
-        "tiny（自带）、文件夹或 hub id。",
-    ),
-    "dataset": (
-        "Prompts from a dataset",
-        "从数据集取题",
-        "Optional: a .jsonl, .csv or .parquet file, or a hub id.",
-        "可不填：.jsonl、.csv、.parquet 文件或 hub id。",
-    ),
-    "prompt_column": ("Prompt column", "题目所在列", "A string or a list of messages.", "字符串或消息列表。"),
-    "reward_funcs": (
-        "Reward functions",
-        "奖励函数",
-        "Optional: names or file.py:function, comma-separated.",
-        "可不填：名字或 file.py:function，逗号分隔。",
-    ),
-    "reward_weights": (
-        "Reward weights",
-        "奖励权重",
-        "Optional: one for each function, comma-separated.",
-        "可不填：每个函数一个，逗号分隔。",
-    ),
-    "prompts_per_step": ("Prompts per step", "每步题数", "Each gets G completions.", "每题采样 G 个回答。"),
-    "max_steps": ("Steps", "步数", "The run ends after this many.", "到此步数结束。"),
-    "seed": ("Seed", "随机种子", "Same seed, same run.", "相同种子，相同过程。"),
-    "lora_r": ("LoRA rank", "LoRA 秩", "Size of the trained adapter.", "所训练适配器的大小。"),
-    "dtype": (
-        "Precision",
-        "精度",
-        "auto: bfloat16 on a GPU.",
-        "auto：GPU 用 bfloat16。",
-    ),
-}
-_TITLE = ("### Set up a run", "### 设置一次训练")
-_BUTTON = ("Train with these settings", "按此设置训练")
-_ON_TRAINED = (
-    "(message) => { if (!message) document.dispatchEvent(new CustomEvent('wb:show', {detail: {view: 'live'}})); }"
+from workbench.web.setup_fields import choices_of, field_words, make_field, section_words
+from workbench.web.setup_values import (
+    SECTIONS,
+    bug_words,
+    method_words,
+    preset_values,
+    preset_words,
+    refused_section,
+    run_settings,
 )
+from workbench.web.setup_words import phrase
+
+_START = "addition"  # the preset that the form opens with
+_DECIDING = ("method", "learn_reward", "sync_ref_model", "bug")  # what other parts of the form depend on
+_LEARNED = ("steps_per_round", "reward_model_replay", "reward_model_steps", "reward_model_learning_rate")
+_ABOUT = "wb-about"
+_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+_ON_TRAINED = """(...refusals) => {
+    const isRefused = refusals.some((refusal) => refusal);
+    if (!isRefused) document.dispatchEvent(new CustomEvent('wb:show', {detail: {view: 'live'}}));
+    else setTimeout(() => document.querySelector('.wb-refusal p')?.scrollIntoView({block: 'center'}), 100);
+}"""
+Updates = dict[Any, Any]
+
+
+@dataclass
+class SetupForm:
+    """The form's components by name. Folds hold settings that only matter for some values of the others."""
+
+    lang: gr.Textbox
+    fields: dict[str, Any] = field(default_factory=dict)
+    titles: dict[str, gr.Markdown] = field(default_factory=dict)
+    about: dict[str, gr.Markdown] = field(default_factory=dict)
+    folds: dict[str, gr.Row] = field(default_factory=dict)
+    refusals: dict[str, gr.Markdown] = field(default_factory=dict)
+
+    def add(self, *names: str) -> None:
+        for name in names:
+            self.fields[name] = make_field(name, preset_values(_START).get(name))
+
+    def fold(self, name: str, *settings: str) -> None:
+        with gr.Row(visible=False, elem_classes="wb-fold") as self.folds[name]:
+            self.add(*settings)
+
+    def section(self, name: str) -> gr.Column:
+        """Draw a section's title and return the column that its fields go into."""
+        with gr.Row(elem_classes="wb-section", elem_id=f"wb-section-{name}"):
+            with gr.Column(elem_classes="wb-section-title"):
+                self.titles[name] = gr.Markdown(section_words(name, "en"))
+                self.refusals[name] = gr.Markdown("", elem_classes="wb-refusal")
+            return gr.Column(elem_classes="wb-section-fields")
 
 
 def build_setup_form(workbench: Workbench) -> None:
-    """Draw the form; its button starts a run, or says below itself, in one sentence, why it cannot."""
-    title = gr.Markdown(_TITLE[0])
-    fields: dict[str, Any] = {}
-    with gr.Row():
-        fields["preset"] = gr.Dropdown(_preset_choices(0), value="addition", **_words("preset", 0))
-        fields["task"] = gr.Dropdown(list(TASKS), value="addition", **_words("task", 0))
-        fields["model"] = gr.Textbox("tiny", **_words("model", 0))
-    with gr.Row():
-        fields["dataset"] = gr.Textbox("", **_words("dataset", 0))
-        fields["prompt_column"] = gr.Textbox("prompt", **_words("prompt_column", 0))
-    with gr.Row():
-        fields["reward_funcs"] = gr.Textbox("", **_words("reward_funcs", 0))
-        fields["reward_weights"] = gr.Textbox("", **_words("reward_weights", 0))
-    with gr.Row():
-        for name, value in (("prompts_per_step", 8), ("max_steps", 100), ("seed", 0), ("lora_r", 8)):
-            fields[name] = gr.Number(value, precision=0, **_words(name, 0))
-        fields["dtype"] = gr.Dropdown(["auto", "float32", "bfloat16"], value="auto", **_words("dtype", 0))
-    button = gr.Button(_BUTTON[0], variant="primary", elem_id="wb-setup-train")
-    refusal = gr.Markdown("", elem_id="wb-setup-refusal")
-    language = _language_bridge()
+    """Draw the form; its button starts a run, or says in one sentence, in the section that it is about, why not."""
+    form = SetupForm(gr.Textbox("en", visible=False))
+    _draw_what(form)
+    _draw_how(form)
+    with gr.Row(elem_id="wb-setup-foot"):
+        button = gr.Button(phrase("button", "en"), variant="primary", elem_id="wb-setup-train")
+        form.refusals["button"] = gr.Markdown("", elem_classes="wb-refusal", elem_id="wb-setup-refusal")
+    _connect_button(form, button, workbench)
+    _connect_fields(form)
+    _connect_language(form, button)
 
-    def train(*values: Any) -> str:
+
+def _draw_what(form: SetupForm) -> None:
+    """Draw where the form starts, the method, the prompts and the rewards."""
+    with form.section("start"):
+        with gr.Row(elem_classes="wb-start"):
+            form.add("preset_group", "preset")
+        form.about["preset"] = gr.Markdown(preset_words(_START, "en"), elem_classes=_ABOUT)
+    with form.section("method"):
+        form.add("method")
+        form.about["method"] = gr.Markdown(method_words("grpo", "en"), elem_classes=_ABOUT)
+        form.fold("ppo", "gamma", "gae_lambda", "critic_learning_rate", "cliprange_value")
+    with form.section("prompts"), gr.Row():
+        form.add(*SECTIONS["prompts"])
+    with form.section("reward"):
+        with gr.Row():
+            form.add("reward_funcs", "reward_weights", "step_rewards")
+        form.add("learn_reward")
+        form.fold("learn_reward", *_LEARNED)
+        form.fold("refresh", "refresh_reward_model")
+
+
+def _draw_how(form: SetupForm) -> None:
+    """Draw the reference, the model with its sizes, and the mistakes."""
+    with form.section("reference"), gr.Row():
+        form.add("sync_ref_model")
+        form.fold("sync_ref_model", "ref_model_sync_steps")
+    with form.section("model"):
+        with gr.Row():
+            form.add("model", "dtype", "lora_r")
+        with gr.Row():
+            form.add("prompts_per_step", "max_steps", "seed")
+    with form.section("bug"):
+        form.add("bug")
+        form.about["bug"] = gr.Markdown("", elem_classes=_ABOUT)
+
+
+def _connect_button(form: SetupForm, button: gr.Button, workbench: Workbench) -> None:
+    def train(*values: Any) -> list[str]:
+        chosen = dict(zip(form.fields, values, strict=True))
         try:
-            preset, config = _settings(dict(zip(fields, values, strict=True)))
-            workbench.start(preset, config)
+            del chosen["preset_group"]
+            preset = chosen.pop("preset")
+            workbench.start(preset, *run_settings(chosen))
         except (ConfigError, KnobError) as error:
-            return f"⚠ {error}"
-        return ""
+            place = refused_section(str(error)) or "button"
+            return [str(error) if name == place else "" for name in form.refusals]
+        return [""] * len(form.refusals)
 
-    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    button.click(train, list(fields.values()), refusal, **private).then(None, refusal, None, js=_ON_TRAINED)
-    fields["preset"].input(_fill_from_preset, fields["preset"], [fields["task"], fields["reward_weights"]], **private)
-    outputs = [title, button, *fields.values()]
-    language.language(_relabelled(list(fields)), None, outputs, **private)
-
-
-def _words(name: str, language: int) -> dict[str, Any]:
-    words = WORDS[name]
-    return {"label": words[language], "info": words[2 + language]}
+    refusals = list(form.refusals.values())
+    trained = button.click(train, list(form.fields.values()), refusals, **_PRIVATE)
+    trained.then(None, refusals, None, js=_ON_TRAINED)
 
 
-def _preset_choices(language: int) -> list[tuple[str, str]]:
-    return [(preset.title[language], name) for name, preset in PRESETS.items()]
+def _connect_fields(form: SetupForm) -> None:
+    """Let a preset fill the form, and the fields on which others depend show and hide them."""
+    fields, dependents = form.fields, [*form.folds.values(), *form.about.values()]
+
+    def choose_group(group: str, lang: str) -> Updates:
+        first = next(name for name, preset in PRESETS.items() if preset.group == group)
+        choices = gr.update(choices=choices_of("preset", lang, group), value=first)
+        return {fields["preset"]: choices} | choose_preset(first, lang)
+
+    def choose_preset(preset: str, lang: str) -> Updates:
+        filled = preset_values(preset)
+        about = {form.about["preset"]: preset_words(preset, lang)}
+        values = {fields[name]: gr.update(value=value) for name, value in filled.items()}
+        return about | values | _dependents(form, filled, lang)
+
+    def depend(*values: Any) -> Updates:
+        return _dependents(form, dict(zip(_DECIDING, values[:-1], strict=True)), values[-1])
+
+    filled = [fields[name] for name in preset_values(_START)]
+    outputs = [fields["preset"], *filled, *dependents]
+    fields["preset_group"].input(choose_group, [fields["preset_group"], form.lang], outputs, **_PRIVATE)
+    fields["preset"].input(choose_preset, [fields["preset"], form.lang], outputs, **_PRIVATE)
+    for name in _DECIDING:
+        fields[name].input(depend, [*(fields[each] for each in _DECIDING), form.lang], dependents, **_PRIVATE)
 
 
-def _settings(values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the preset and the settings that the form's values stand for; an empty field is left to the preset."""
-    preset = values.pop("preset")
-    settings = {name: value for name, value in values.items() if value not in ("", None)}
-    if "reward_funcs" in settings:
-        settings["reward_funcs"] = _parts(settings["reward_funcs"])
-    if "reward_weights" in settings:
-        settings["reward_weights"] = [_number(part) for part in _parts(settings["reward_weights"])]
-    return preset, settings
+def _dependents(form: SetupForm, values: dict[str, Any], lang: str) -> Updates:
+    """Return what changes with the method, the mistake and the switches: what is shown, and what is said of them."""
+    is_shown = {
+        "ppo": values["method"] == "ppo",
+        "learn_reward": values["learn_reward"],
+        "refresh": values["learn_reward"],
+        "sync_ref_model": values["sync_ref_model"],
+    }
+    said = {"method": method_words(values["method"], lang), "bug": bug_words(values["bug"], lang)}
+    folds = {form.folds[name]: gr.update(visible=shown) for name, shown in is_shown.items()}
+    return folds | {form.about[name]: text for name, text in said.items()}
 
 
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise ConfigError(f"reward_weights: {text!r} is not a number") from error
-
-
-def _fill_from_preset(name: str) -> tuple[str, str]:
-    settings = PRESETS[name].settings
-    return settings.get("task", "addition"), ", ".join(f"{weight:g}" for weight in settings.get("reward_weights", ()))
-
-
-def _language_bridge() -> gr.HTML:
-    """Return an invisible element that tells the server when the page's language changes."""
-    return gr.HTML(
+def _connect_language(form: SetupForm, button: gr.Button) -> None:
+    """Relabel everything when the page's language changes; an invisible element tells the server."""
+    bridge = gr.HTML(
         html_template="<div></div>",
         js_on_load="""
             const tell = () => trigger('language', {zh: document.documentElement.lang.startsWith('zh')});
@@ -145,13 +176,21 @@ def _language_bridge() -> gr.HTML:
         """,
         elem_id="wb-language",
     )
+    chosen = [form.fields[name] for name in ("preset_group", "preset", "method", "bug")]
 
+    def relabel(group: str, preset: str, method: str, bug: str, event: gr.EventData) -> Updates:
+        lang = "zh" if event.zh else "en"
+        updates: Updates = {form.lang: lang, button: gr.update(value=phrase("button", lang))}
+        updates |= {title: section_words(name, lang) for name, title in form.titles.items()}
+        for name, component in form.fields.items():
+            choices: dict[str, Any] = {"choices": choices_of(name, lang, group)}
+            updates[component] = gr.update(**field_words(name, lang), **(choices if choices["choices"] else {}))
+        said = {
+            "preset": preset_words(preset, lang),
+            "method": method_words(method, lang),
+            "bug": bug_words(bug, lang),
+        }
+        return updates | {form.about[name]: text for name, text in said.items()}
 
-def _relabelled(names: list[str]) -> Any:
-    def relabel(event: gr.EventData) -> list[Any]:
-        language = 1 if event.zh else 0
-        updates = [gr.update(**_words(name, language)) for name in names]
-        updates[names.index("preset")] = gr.update(choices=_preset_choices(language), **_words("preset", language))
-        return [_TITLE[language], gr.update(value=_BUTTON[language]), *updates]
-
-    return relabel
+    outputs = [form.lang, button, *form.titles.values(), *form.fields.values(), *form.about.values()]
+    bridge.language(relabel, chosen, outputs, **_PRIVATE)

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { clipGeometry, clipMarks, curvePoints, histogram } from '../../../workbench/web/static/clipgeometry.js';
-import { derive } from '../../../workbench/web/static/math.js';
+import {
+  clipGeometry,
+  clipMarks,
+  curvePoints,
+  histogram,
+  logLimits,
+} from '../../../workbench/web/static/clipgeometry.js';
+import { derive } from '../../../workbench/web/static/derived.js';
+import { pictureOf } from '../../../workbench/web/static/objectives.js';
+import { pushGeometry, pushMarks } from '../../../workbench/web/static/pushgeometry.js';
 
 function record(logs, advantages, knobs = { epsilon: 0.2 }) {
   const band = [1 - knobs.epsilon, 1 + (knobs.epsilon_high ?? knobs.epsilon)];
@@ -26,8 +34,8 @@ function record(logs, advantages, knobs = { epsilon: 0.2 }) {
 
 const draw = (r) => {
   const derived = derive(r, 0);
-  const geometry = clipGeometry(526, 240, derived);
-  return { geometry, marks: clipMarks(geometry, r, derived) };
+  const geometry = clipGeometry(526, 240, r, 0, derived);
+  return { geometry, marks: clipMarks(geometry, r, 0, derived) };
 };
 
 test('every token with an advantage is a mark of its kind', () => {
@@ -58,7 +66,7 @@ test('a huge ratio is clamped to the edge and said to be off the scale', () => {
 test('the band is always inside the axis, wide or lopsided', () => {
   for (const knobs of [{ epsilon: 0.02 }, { epsilon: 0.5, epsilon_high: 3 }, { epsilon: 1 }]) {
     const { geometry } = draw(record([[0]], [1], knobs));
-    assert.ok(Math.log(geometry.band.high) < geometry.reach);
+    assert.ok(Math.log(geometry.band.high) < geometry.to);
     assert.ok(geometry.panels.every((p) => p.flat.every(([a, b]) => b >= a)));
     assert.ok(!/NaN/.test(curvePoints(geometry, geometry.panels[0])));
   }
@@ -74,4 +82,86 @@ test('histogram bins by log ratio and counts the dead', () => {
   const bins = histogram(marks, 0.02);
   assert.deepEqual(bins.get(0), { n: 2, dead: 0 });
   assert.deepEqual(bins.get(20), { n: 1, dead: 1 });
+});
+
+test('a token lies on the side of its own advantage', () => {
+  const r = record([[0.1, 0.1, 0.1]], [1]);
+  r.completions[0].advantages = [2, -1, 0];
+  assert.deepEqual(
+    draw(r).marks.map((m) => [m.token, m.sign]),
+    [
+      [0, 1],
+      [1, -1],
+    ],
+  );
+});
+
+test('a token that a mask left out is a ring and is not counted', () => {
+  const r = record([[0.1, 0.4]], [1]);
+  r.completions[0].kept = ['01'];
+  const { marks } = draw(r);
+  assert.deepEqual(marks.map((m) => m.kind).sort(), ['dead', 'masked']);
+  assert.deepEqual([...histogram(marks, 0.02).values()], [{ n: 1, dead: 1 }]);
+});
+
+test('a completion with one ratio has one mark, at its mean or, for VESPO, at its sum', () => {
+  const logs = [
+    [0.1, 0.3],
+    [-0.2, -0.2],
+  ];
+  const at = (knobs) => draw(record(logs, [1, -1], { epsilon: 0.2, ...knobs })).marks.map((m) => m.log.toFixed(6));
+  assert.deepEqual(at({ importance_sampling_level: 'sequence' }), ['0.200000', '-0.200000']);
+  assert.deepEqual(at({ loss_type: 'vespo' }), ['0.400000', '-0.400000']);
+});
+
+test('a band of a few thousandths fills its axis; the usual one keeps its own', () => {
+  const limits = (knobs, widest = 0) => {
+    const picture = pictureOf(knobs);
+    return logLimits(widest, { low: 1 - knobs.epsilon, high: 1 + knobs.epsilon, delta: Infinity }, picture);
+  };
+  assert.ok(limits({ epsilon: 0.003 })[1] < 0.01);
+  assert.ok(limits({ epsilon: 0.003 }, 0.5)[1] > 0.5, 'and opens for tokens far away');
+  assert.ok(limits({ epsilon: 0.1 })[1] >= Math.log(1.41));
+});
+
+test('what the loss names is on the axis: the cap of CISPO, unless it is out of reach', () => {
+  const right = (cap) => logLimits(0.1, { low: 0.8, high: 6 }, pictureOf({ loss_type: 'cispo', epsilon_high: cap }))[1];
+  assert.ok(right(5) > Math.log(5));
+  assert.ok(right(1000) < Math.log(25));
+});
+
+test('every form of loss has a curve on its axes, and a weight is read against zero', () => {
+  const settings = [
+    { loss_type: 'grpo', delta: 3 },
+    { loss_type: 'cispo', epsilon_high: 5 },
+    { loss_type: 'sapo' },
+    { loss_type: 'vespo' },
+    { loss_type: 'online' },
+  ];
+  for (const knobs of settings) {
+    const { geometry, marks } = draw(record([[0.1, -0.3], [0.2]], [1, -1], { epsilon: 0.2, ...knobs }));
+    for (const panel of geometry.panels) {
+      const points = curvePoints(geometry, panel)
+        .split(' ')
+        .map((p) => p.split(',').map(Number));
+      assert.ok(points.flat().every(Number.isFinite), knobs.loss_type);
+      assert.ok(points.every(([, y]) => y >= geometry.top && y <= geometry.top + geometry.plot + 0.1));
+      if (['cap', 'phi', 'plain'].includes(geometry.form)) assert.ok(panel.low <= 0 && panel.high >= 1);
+    }
+    assert.ok(marks.length > 0);
+  }
+});
+
+test('without a ratio every token lies at its probability and its push; what nothing pushes is a ring on zero', () => {
+  const r = record([[-0.5, -3]], [1]);
+  r.method = 'sft';
+  r.completions[0].coefficients = [[0.25, 0]];
+  const derived = derive(r, 0);
+  const geometry = pushGeometry(526, 240, r, 0, derived);
+  const [pushed, still] = pushMarks(geometry, r, 0, derived);
+  assert.deepEqual([pushed.kind, pushed.sign, still.kind], ['live', 1, 'masked']);
+  assert.equal(still.y, geometry.panels[0].y(0));
+  assert.ok(pushed.y < still.y, 'up is up');
+  assert.ok(still.x < pushed.x, 'rarer is further left');
+  assert.ok(geometry.yTicks.includes(0));
 });

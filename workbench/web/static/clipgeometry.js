@@ -1,121 +1,147 @@
-// Where things are in the clip plot: two panels over a shared log-ratio axis, and a mark for every token.
-import { objective } from './math.js';
+// Where things are in the picture of the loss: two panels over a shared log-ratio axis, and a mark for every token, or
+// for every completion where it has one ratio.
+import { sequenceLogRatio } from './derived.js';
 
 const WIDEST = Math.log(3);
+const WIDEST_OF_SEQUENCES = Math.log(20);
+const USUAL = Math.log(1.41);
+const NARROW = 0.05; // a band within this of 1 is looked at through a lens
+const BIN = 0.02; // of a log-ratio
 
 /** @typedef {{sign: number, left: number, x: (log: number) => number, y: (value: number) => number, low: number, high: number, flat: [number, number][]}} Panel */
-/** @typedef {{width: number, height: number, font: number, top: number, plot: number, histTop: number, hist: number, panelWidth: number, reach: number, big: boolean, band: import('./math.js').Bounds, panels: Panel[]}} Geometry */
-/** @typedef {{row: number, token: number, sign: number, log: number, kind: 'live'|'dead'|'out', off: number, x: number, y: number}} Mark */
+/** @typedef {{width: number, height: number, font: number, top: number, plot: number, histTop: number, hist: number, panelWidth: number, form: string, symbol: string, from: number, to: number, bin: number, big: boolean, band: import('./math.js').Bounds, picture: import('./objectives.js').Picture, panels: Panel[]}} Geometry */
+/** @typedef {{row: number, token: number, sign: number, log: number, kind: 'live'|'dead'|'out'|'masked', off: number, x: number, y: number}} Mark */
 
 /**
- * @param {number} width  @param {number} height  @param {import('./math.js').Derived} derived
+ * @param {number} width  @param {number} height  @param {object|null} record  @param {number} k
+ * @param {import('./derived.js').Derived} derived
  * @returns {Geometry}
  */
-export function clipGeometry(width, height, derived) {
+export function clipGeometry(width, height, record, k, derived) {
   const big = width > 580;
   const [left, gap, top, axis, space] = [big ? 44 : 34, big ? 52 : 42, 20, big ? 36 : 32, 12];
   const hist = Math.round(height * 0.19);
   const panelWidth = (width - left - gap - 2) / 2;
   const plot = height - top - hist - space - axis;
-  const { band } = derived;
-  const reach = logReach(derived);
-  // Room above the curve for the words; a little below it.
-  const bare = Math.exp(reach) - band.low + 0.03;
-  const headroom = Math.max(0.14, (bare * 27) / Math.max(30, plot - 27));
-  const span = bare + headroom;
+  const { band, picture } = derived;
+  const [from, to] = logLimits(widestLog(record, k, derived), band, picture);
+  const bin = picture.form === 'clip' ? Math.min(BIN, (to - from) / 36) : (to - from) / 36;
+  const ranges = [1, -1].map((sign) => valueRange(picture, sign, from, to));
+  // Both panels have one scale, with room above the curve for the words and a little below it.
+  const bare = Math.max(...ranges.map(([low, high]) => high - low)) * 1.03 + 1e-9;
+  const headroom = Math.max(bare * 0.15, (bare * 27) / Math.max(30, plot - 27));
   const panels = [1, -1].map((sign, i) => {
     const x0 = left + i * (panelWidth + gap);
-    const high = (sign > 0 ? band.high : -band.low) + headroom;
-    const x = (log) => x0 + ((Math.min(reach, Math.max(-reach, log)) + reach) / (2 * reach)) * panelWidth;
-    const y = (value) => top + ((high - Math.min(high, Math.max(high - span, value))) / span) * plot;
-    return { sign, left: x0, x, y, low: high - span, high, flat: flatParts(sign, band, x, reach) };
+    const high = ranges[i][1] + headroom;
+    const low = high - bare - headroom;
+    const x = (log) => x0 + ((Math.min(to, Math.max(from, log)) - from) / (to - from)) * panelWidth;
+    const y = (value) => top + ((high - Math.min(high, Math.max(low, value))) / (high - low)) * plot;
+    return { sign, left: x0, x, y, low, high, flat: flatParts(picture.flat(sign), x, from, to) };
   });
-  return {
-    width,
-    height,
-    font: big ? 12.5 : 11,
-    top,
-    plot,
-    histTop: top + plot + space,
-    hist,
-    panelWidth,
-    reach,
-    big,
-    band,
-    panels,
-  };
+  const font = big ? 12.5 : 11;
+  const histTop = top + plot + space;
+  const symbol = picture.byCompletion ? 's' : 'r';
+  const frame = { width, height, font, top, plot, histTop, hist, panelWidth, big };
+  return { ...frame, form: picture.form, symbol, from, to, bin, band, picture, panels };
 }
 
-// Wide enough for nearly every token and for the band; what lies beyond is drawn at the edge as off the scale.
-function logReach({ tokens, band }) {
+function widestLog(record, k, { tokens, picture }) {
+  if (picture.form === 'phi')
+    return Math.max(0, ...(record?.completions ?? []).map((c) => Math.abs(sequenceLogRatio(c, k))).filter(isFinite));
   let widest = 0;
   for (const t of tokens) for (const v of t.log) if (Math.abs(v) > widest) widest = Math.abs(v);
-  const needed = Math.max(
-    Math.log(1.41),
-    2 * Math.log(band.high),
-    Math.log(band.high * 1.08),
-    -Math.log(Math.max(band.low, 0.05)) * 1.25,
-  );
-  return Math.max(needed, Math.min(widest + 0.058, WIDEST));
+  return widest;
 }
 
-// Where the objective is flat, in pixels. The two-sided cap adds a part on the right of A < 0.
-function flatParts(sign, band, x, reach) {
+/**
+ * The ends of the log-ratio axis: nearly every token is on it, and what the loss does to the ratio; what lies beyond
+ * is drawn at the edge as off the scale.
+ * @param {number} widest  @param {import('./math.js').Bounds} band  @param {import('./objectives.js').Picture} picture
+ * @returns {[number, number]}
+ */
+export function logLimits(widest, band, { form, cap }) {
+  if (form === 'phi') {
+    const reach = Math.max(WIDEST, Math.min(widest + 0.15, WIDEST_OF_SEQUENCES));
+    return [-reach, reach];
+  }
+  if (form === 'clip') {
+    const inner = Math.max(Math.log(band.high), -Math.log(Math.max(band.low, 0.05)));
+    const shown = Math.max(2 * Math.log(band.high), Math.log(band.high * 1.08), inner * 1.25);
+    const reach =
+      inner < NARROW
+        ? Math.min(Math.max(inner * 2.2, widest * 1.15, 1e-4), WIDEST)
+        : Math.max(USUAL, shown, Math.min(widest + 0.058, WIDEST));
+    return [-reach, reach];
+  }
+  const reach = Math.max(form === 'gate' ? Math.log(2) : USUAL, Math.min(widest + 0.058, WIDEST));
+  // The cap is the point of the picture, so it is on it, unless it is very far.
+  const far = cap == null ? reach : Math.max(reach, Math.min(Math.log(Math.max(cap, 1e-3)) + 0.25, Math.log(20)));
+  return [-reach, far];
+}
+
+const samples = (from, to) => Array.from({ length: 81 }, (_, i) => from + ((to - from) * i) / 80);
+
+function valueRange(picture, sign, from, to) {
+  const values = samples(from, to).map((l) => picture.value(Math.exp(l), sign));
+  // A gradient weight is read against zero; an objective's height means nothing.
+  const zero = ['cap', 'phi', 'plain'].includes(picture.form) ? [0] : [];
+  return [Math.min(...values, ...zero), Math.max(...values, ...zero)];
+}
+
+// Ranges of the ratio in pixels, those on the axis only.
+function flatParts(flat, x, from, to) {
   const log = (r) => Math.log(Math.max(r, 1e-6));
-  if (sign > 0) return [[x(log(Math.min(band.high, band.delta))), x(reach)]];
-  const parts = [[x(-reach), x(log(band.low))]];
-  if (Number.isFinite(band.delta) && log(band.delta) < reach) parts.push([x(log(band.delta)), x(reach)]);
-  return parts;
+  return flat.filter(([a, b]) => log(a) < to && log(b) > from).map(([a, b]) => [x(log(a)), x(Math.min(to, log(b)))]);
 }
 
-/** Points of the objective, kinks included. @param {Geometry} geometry  @param {Panel} panel  @returns {string} */
-export function curvePoints({ reach, band }, panel) {
-  const logs = Array.from({ length: 81 }, (_, i) => -reach + (2 * reach * i) / 80);
-  const kinks = [band.low, band.high, band.delta]
+/** Points of the curve, kinks included. @param {Geometry} geometry  @param {Panel} panel  @returns {string} */
+export function curvePoints({ from, to, picture }, panel) {
+  const kinks = picture.kinks
     .filter((r) => Number.isFinite(r) && r > 0)
     .map(Math.log)
-    .filter((l) => Math.abs(l) < reach);
-  return [...logs, ...kinks]
+    .filter((l) => l > from && l < to);
+  return [...samples(from, to), ...kinks]
     .sort((a, b) => a - b)
-    .map((l) => `${panel.x(l).toFixed(1)},${panel.y(objective(Math.exp(l), panel.sign, band)).toFixed(1)}`)
+    .map((l) => `${panel.x(l).toFixed(1)},${panel.y(picture.value(Math.exp(l), panel.sign)).toFixed(1)}`)
     .join(' ');
 }
 
 /**
- * One mark for every token with an advantage. Marks that are few and dead or outside are stacked, so that each can be counted.
- * @param {Geometry} geometry  @param {object} record  @param {import('./math.js').Derived} derived
+ * One mark for every token with an advantage, or one for a completion with a single ratio. Marks that are few and dead
+ * or outside are stacked, so that each can be counted.
+ * @param {Geometry} geometry  @param {object} record  @param {number} k  @param {import('./derived.js').Derived} derived
  * @returns {Mark[]}
  */
-export function clipMarks(geometry, record, derived) {
+export function clipMarks(geometry, record, k, derived) {
   const marks = [];
+  const { picture } = geometry;
   record.completions.forEach((completion, row) => {
-    const sign = Math.sign(completion.advantage ?? 0);
-    if (!sign) return;
-    const panel = geometry.panels[sign > 0 ? 0 : 1];
-    const { log, dead, out } = derived.tokens[row];
-    for (let token = 0; token < log.length; token += 1) {
-      if (!Number.isFinite(log[token])) continue;
-      const kind = dead[token] ? 'dead' : out[token] ? 'out' : 'live';
-      const off = log[token] > geometry.reach ? 1 : log[token] < -geometry.reach ? -1 : 0;
-      marks.push({
-        row,
-        token,
-        sign,
-        log: log[token],
-        kind,
-        off,
-        x: panel.x(log[token]),
-        y: panel.y(objective(Math.exp(log[token]), sign, geometry.band)),
-      });
+    const arrays = derived.tokens[row];
+    const length = picture.byCompletion ? Math.min(1, arrays.log.length) : arrays.log.length;
+    for (let token = 0; token < length; token += 1) {
+      const log = picture.form === 'phi' ? sequenceLogRatio(completion, k) : arrays.log[token];
+      const sign = Math.sign(arrays.advantage[token]);
+      if (sign && Number.isFinite(log))
+        marks.push(markOf(geometry, { row, token, sign, log, kind: kindOf(arrays, token) }));
     }
   });
   for (const sign of [1, -1])
-    for (const kind of ['dead', 'out'])
+    for (const kind of picture.byCompletion ? ['live', 'dead', 'out'] : ['dead', 'out'])
       stack(
         marks.filter((m) => m.sign === sign && m.kind === kind),
         geometry,
       );
   return marks;
+}
+
+const kindOf = ({ masked, dead, out }, token) =>
+  masked[token] ? 'masked' : dead[token] ? 'dead' : out[token] ? 'out' : 'live';
+
+function markOf({ panels, picture, from, to }, mark) {
+  const panel = panels[mark.sign > 0 ? 0 : 1];
+  const off = mark.log > to ? 1 : mark.log < from ? -1 : 0;
+  const shown = Math.min(to, Math.max(from, mark.log));
+  return { ...mark, off, x: panel.x(shown), y: panel.y(picture.value(Math.exp(shown), mark.sign)) };
 }
 
 function stack(marks, geometry) {
@@ -130,12 +156,13 @@ function stack(marks, geometry) {
 }
 
 /**
- * Counts of tokens in bins of ln r. @param {Mark[]} marks  @param {number} width  bin width in ln r
+ * Counts of marks in bins of ln r. @param {Mark[]} marks  @param {number} width  bin width in ln r
  * @returns {Map<number, {n: number, dead: number}>}
  */
 export function histogram(marks, width) {
   const bins = new Map();
   for (const mark of marks) {
+    if (mark.kind === 'masked') continue;
     const bin = Math.round(mark.log / width);
     const count = bins.get(bin) ?? { n: 0, dead: 0 };
     count.n += 1;

@@ -50,6 +50,12 @@ export function compact(x) {
   return fixed(x, size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }
 
+/** Three significant digits of what is usually small, like a gradient coefficient. @param {number|null|undefined} x  @returns {string} */
+export const small = (x) => (known(x) && x !== 0 && Math.abs(x) < 0.01 ? exponent(x) : compact(x));
+
+/** Like small, with a plus sign on positive values; a plain 0. @param {number|null|undefined} x  @returns {string} */
+export const signedSmall = (x) => (x === 0 ? '0' : `${known(x) && x > 0 ? '+' : ''}${small(x)}`);
+
 /** 0.0025 → 2.5e−3. @param {number} x  @returns {string} */
 export function exponent(x) {
   const [mantissa, power] = x.toExponential(2).split('e');
@@ -76,7 +82,7 @@ const DECIMALS = { temperature: 1, beta: 2, epsilon: 2, epsilon_high: 2, delta: 
 export function knobValue(name, value) {
   if (value == null) return NONE;
   if (typeof value !== 'number') return String(value);
-  if (name === 'learning_rate') return value === 0 ? '0' : exponent(value);
+  if (name === 'learning_rate' || (value !== 0 && Math.abs(value) < 1e-3)) return value === 0 ? '0' : exponent(value);
   if (Number.isInteger(value) && !(name in DECIMALS)) return count(value);
   const digits = DECIMALS[name] ?? 2;
   const short = fixed(value, digits);

@@ -10,13 +10,13 @@ import {
   toggleTheme,
   unpin,
 } from './actions.js';
+import { measuresOf } from './derived.js';
+import { shownMeasure } from './select.js';
 import { state } from './store.js';
 import { movePage } from './views/group.js';
 import { closeHelp, toggleHelp } from './views/help.js';
 import { closePopover } from './views/popover.js';
 import { press } from './views/runrow.js';
-
-const MEASURES = ['ratio', 'advantage', 'kl', 'entropy'];
 
 const KEYS = {
   ' ': () => press('pause', 'resume', 'halt', 'play', 'again'),
@@ -31,11 +31,16 @@ const KEYS = {
   1: () => showView('live'),
   2: () => showView('curves'),
   3: () => showView('setup'),
-  m: () => chooseMeasure(MEASURES[(MEASURES.indexOf(state.measure) + 1) % MEASURES.length]),
+  m: nextMeasure,
   t: toggleTheme,
   '?': toggleHelp,
   Escape: () => closeHelp() || closePopover(true) || unpin(),
 };
+
+function nextMeasure() {
+  const measures = measuresOf(state.record);
+  chooseMeasure(measures[(measures.indexOf(shownMeasure()) + 1) % measures.length]);
+}
 
 /** @param {EventTarget} target  @returns {boolean} does this element take keys itself? */
 const typing = (target) =>

@@ -1,7 +1,7 @@
 // The first look at a run: what a link asked for, else the moment a recording is worth opening on.
 import { set, state } from './store.js';
 
-const MEASURES = ['ratio', 'advantage', 'kl', 'entropy'];
+const MEASURES = ['ratio', 'advantage', 'kl', 'entropy', 'coefficient', 'value'];
 const VIEWS = ['live', 'curves', 'setup'];
 let asked = {};
 
@@ -46,7 +46,7 @@ export function writeAddress(search) {
   put('lang', state.lang);
   if (query.has('theme')) put('theme', state.theme);
   put('view', state.view === 'live' ? null : state.view);
-  put('measure', state.measure === 'ratio' ? null : state.measure);
+  put('measure', state.measure);
   put('step', state.step);
   put('group', next(state.group));
   put('row', state.row ? state.row + 1 : null);

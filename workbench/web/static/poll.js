@@ -60,6 +60,8 @@ export function applyDelta(delta) {
     model: delta.model,
     device: delta.device,
     seed: delta.seed,
+    method: delta.method,
+    bug: delta.bug,
     folder: delta.folder,
     status: delta.state,
     numSteps: delta.num_steps,

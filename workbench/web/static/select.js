@@ -1,9 +1,17 @@
 // What is on the screen, worked out from the state: the viewed step, its row, its group, the inner update.
+import { measuresOf } from './derived.js';
 import { clamp } from './math.js';
 import { state } from './store.js';
 
 /** @returns {boolean} a recording: nothing can be turned */
 export const recorded = () => state.source !== 'live';
+
+/** The knobs that the next step will use; of a recording, those that the step on the screen used. @returns {Object<string, *>} */
+export function proposed() {
+  if (recorded()) return state.record?.knobs ?? state.knobs;
+  const changes = Object.entries(state.pending).map(([name, change]) => [name, change.new]);
+  return { ...state.knobs, ...Object.fromEntries(changes) };
+}
 
 /** @returns {boolean} the newest step is shown, and the next one will be */
 export const following = () => state.step == null;
@@ -48,6 +56,13 @@ export const selectedRow = () => clamp(state.row, 0, Math.max(0, (state.record?.
 /** @returns {object|null} */
 export const selectedCompletion = () => state.record?.completions[selectedRow()] ?? null;
 
+/** The colouring on the screen: the chosen one, if this record has it; else the ratio, where the method has one. @returns {string} */
+export function shownMeasure() {
+  const measures = measuresOf(state.record);
+  if (measures.includes(state.measure)) return state.measure;
+  return measures.includes('advantage') ? 'ratio' : 'coefficient';
+}
+
 /** Is this token position pinned in the record on the screen? @returns {number|null} */
 export function pinnedToken() {
   const completion = selectedCompletion();
@@ -62,6 +77,14 @@ export function marks() {
     byStep.get(event.step).push(event);
   }
   return [...byStep].sort((a, b) => a[0] - b[0]).map(([step, events], i) => ({ number: i + 1, step, events }));
+}
+
+/** Where the learned reward's later rounds begin. @returns {{number: number, step: number}[]} */
+export function roundStarts() {
+  const rounds = series('round');
+  return rounds.flatMap((number, i) =>
+    i && rounds[i - 1] != null && number > rounds[i - 1] ? [{ number, step: state.rows[i].step }] : [],
+  );
 }
 
 const columns = new Map();

@@ -10,6 +10,8 @@ export const state = {
   model: '',
   device: '',
   seed: null,
+  method: 'grpo',
+  bug: null,
   folder: null,
   status: 'idle',
   phase: null,
@@ -25,12 +27,12 @@ export const state = {
   spec: null,
   connection: 'ok',
   applied: 0,
-  // what is looked at; null means "the default": newest step, most varied group, last inner update
+  // what is looked at; null means "the default": newest step, most varied group, last inner update, what the loss uses
   step: null,
   group: null,
   row: 0,
   k: null,
-  measure: 'ratio',
+  measure: null,
   pin: null,
   // the group blob on the screen, and why there is none
   record: null,

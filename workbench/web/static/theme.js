@@ -44,13 +44,15 @@ export function mix(from, to, weight) {
   return `rgb(${a.map((v, i) => Math.round(v + (b[i] - v) * weight)).join(',')})`;
 }
 
-const SEQUENTIAL = { kl: 'kl', entropy: 'entropy' };
+// A critic's value is a reward, and reward is grey; its sign is told by the bar's direction.
+const HUES = { kl: 'kl', entropy: 'entropy', value: 's1' };
+const SEQUENTIAL = ['kl', 'entropy'];
 
 /** Name of the hue of a value. @param {string} measure  @param {number} value  @returns {string} */
-export const hue = (measure, value) => SEQUENTIAL[measure] ?? (value >= 0 ? 'up' : 'dn');
+export const hue = (measure, value) => HUES[measure] ?? (value >= 0 ? 'up' : 'dn');
 
 /** Does this measure have a sign? @param {string} measure  @returns {boolean} */
-export const diverging = (measure) => !(measure in SEQUENTIAL);
+export const diverging = (measure) => !SEQUENTIAL.includes(measure);
 
 /** Background of a chip: zero looks empty. @param {string} measure  @param {number} value  @param {number} range  @returns {string} */
 export function chipColour(measure, value, range) {

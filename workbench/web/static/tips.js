@@ -1,7 +1,8 @@
 // Words for hovers: what a metric or a token's numbers mean.
-import { compact, fixed, known, share, signed } from './format.js';
+import { derive } from './derived.js';
+import { compact, fixed, known, share, signed, small } from './format.js';
+import { gainOf } from './gradientparts.js';
 import { pick, t } from './i18n.js';
-import { klEstimates } from './math.js';
 import { state } from './store.js';
 
 /**
@@ -26,40 +27,71 @@ export function visible(text) {
     .replace(/\u200b/g, '');
 }
 
-/** What the clip does to a token. @param {import('./math.js').TokenArrays} arrays  @param {number} token  @param {number|null} advantage  @returns {string} locale key */
-export function fate(arrays, token, advantage) {
-  if (!known(arrays.log[token])) return 'fate.unknown';
-  if (!advantage) return 'fate.none';
-  const way = advantage > 0 ? 'up' : 'down';
-  if (arrays.dead[token]) return `fate.dead_${way}`;
-  return arrays.out[token] ? `fate.out_${way}` : `fate.in_${way}`;
+// Why a mask took a token out of the surrogate: [locale key, its numbers].
+function whyMasked({ knobs, method }, completion, arrays, token, k) {
+  if (completion.masked) {
+    if (completion.truncated && knobs.mask_truncated_completions) return ['fate.masked_cut'];
+    return method === 'dpo' ? ['fate.masked_unpaired'] : ['fate.masked_rejected'];
+  }
+  const limit = knobs.off_policy_mask_threshold;
+  const drift = -mean(completion.logps[k].map((v, i) => v - completion.old[i]));
+  if (limit != null && arrays.advantage[token] < 0 && drift > limit)
+    return ['fate.masked_policy', { drift: compact(drift), limit: compact(limit) }];
+  return knobs.top_entropy_quantile < 1
+    ? ['fate.masked_entropy', { share: share(knobs.top_entropy_quantile), h: fixed(arrays.entropy[token]) }]
+    : ['fate.masked_rejected'];
 }
+
+const mean = (values) => values.reduce((a, b) => a + b, 0) / Math.max(1, values.length);
+
+/**
+ * What the loss does to a token.
+ * @param {object} record  @param {number} row  @param {number} token  @param {number} k
+ * @returns {[string, object?]} locale key, and what fills it; the card's longer words are under the key + ".why"
+ */
+export function fate(record, row, token, k) {
+  const { tokens, picture } = derive(record, k);
+  const [arrays, completion] = [tokens[row], record.completions[row]];
+  if (!known(arrays.log[token])) return ['fate.unknown'];
+  if (arrays.masked[token]) return whyMasked(record, completion, arrays, token, k);
+  if (picture.form === 'none') return [`fate.push_${wayOf(arrays.coefficient?.[token])}`];
+  const way = wayOf(arrays.advantage[token]);
+  if (way === 'none') return ['fate.none'];
+  if (picture.form !== 'clip')
+    return [`fate.${arrays.out[token] ? 'capped' : 'weight'}_${way}`, { g: fixed(gainOf(record, row, token, k)) }];
+  return [`fate.${arrays.dead[token] ? 'dead' : arrays.out[token] ? 'out' : 'in'}_${way}`];
+}
+
+const wayOf = (value) => (value > 0 ? 'up' : value < 0 ? 'down' : 'none');
 
 /**
  * A token's numbers in words.
- * @param {object} completion  @param {import('./math.js').TokenArrays} arrays  @param {number} token  @param {number} k
+ * @param {object} record  @param {number} row  @param {number} token  @param {number} k
  * @returns {import('./tooltip.js').Tip}
  */
-export function tokenTip(completion, arrays, token, k) {
-  const logp = completion.logps[k]?.[token];
-  const old = completion.old?.[token];
+export function tokenTip(record, row, token, k) {
+  const derived = derive(record, k);
+  const [arrays, completion] = [derived.tokens[row], record.completions[row]];
   const ratio = Math.exp(arrays.log[token]);
-  const ref = completion.ref?.[token];
   const words = known(ratio)
     ? t(ratio >= 1 ? 'token.more' : 'token.less', {
         r: fixed(ratio),
-        old: share(Math.exp(old)),
-        now: share(Math.exp(logp)),
+        old: share(Math.exp(completion.old?.[token])),
+        now: share(Math.exp(completion.logps[k]?.[token])),
       })
     : t('token.unknown');
+  const kl = arrays.kl?.[token];
+  const rows = [
+    [t('measure.ratio'), `r ${fixed(ratio, 3)}`],
+    [t('measure.advantage'), `A ${signed(arrays.advantage[token])}`],
+    [t('measure.kl'), known(kl) ? `${t(`kl.${derived.kl}`)} ${compact(kl)}` : t('token.no_ref')],
+    [t('measure.entropy'), `H ${fixed(arrays.entropy[token], 3)}`],
+    arrays.coefficient && [t('measure.coefficient'), `c ${small(arrays.coefficient[token])}`],
+    arrays.value && [t('measure.value'), `V ${fixed(arrays.value[token])}`],
+  ];
   return {
     title: t('token.title', { i: token + 1, text: visible(completion.tokens[token]) }),
-    text: `${words} ${t(fate(arrays, token, completion.advantage))}`,
-    rows: [
-      [t('measure.ratio'), `r ${fixed(ratio, 3)}`],
-      [t('measure.advantage'), `A ${signed(completion.advantage)}`],
-      [t('measure.kl'), known(ref) && known(logp) ? `k3 ${compact(klEstimates(logp, ref).k3)}` : t('token.no_ref')],
-      [t('measure.entropy'), `H ${fixed(arrays.entropy[token], 3)}`],
-    ],
+    text: `${words} ${t(...fate(record, row, token, k))}`,
+    rows: rows.filter(Boolean),
   };
 }

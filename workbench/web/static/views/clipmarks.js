@@ -1,4 +1,4 @@
-// The token marks of the clip plot, on one canvas: they slide when the inner update changes, and only then.
+// The marks of the picture of the loss, on one canvas: they slide when the inner update changes, and only then.
 import { context } from '../dom.js';
 import { fixed } from '../format.js';
 import { colours, still } from '../theme.js';
@@ -42,20 +42,29 @@ function paint(canvas, scene, from, p) {
   if (!g) return;
   const at = (i) =>
     from ? { x: from[i].x + (list[i].x - from[i].x) * p, y: from[i].y + (list[i].y - from[i].y) * p } : list[i];
-  const order = ['live', 'out', 'dead'];
+  const order = ['masked', 'live', 'out', 'dead'];
   // Live discs first, so that the marks that carry news lie on top.
   for (const kind of order)
     list.forEach((mark, i) => mark.kind === kind && DRAW[kind](g, at(i), mark, geometry, mark.row === selected));
   list.forEach((mark, i) => mark.off && edge(g, at(i), mark, geometry));
-  const pinned = pin == null ? -1 : list.findIndex((m) => m.row === selected && m.token === pin);
+  const byRow = geometry.picture?.byCompletion;
+  const pinned = pin == null ? -1 : list.findIndex((m) => m.row === selected && (byRow || m.token === pin));
   if (pinned >= 0) drawPin(g, at(pinned), list[pinned], geometry);
 }
 
 const tone = (mark) => (mark.sign > 0 ? colours().up : colours().dn);
 
 const DRAW = {
-  live(g, { x, y }, mark, { big }, selected) {
-    g.globalAlpha = selected ? 0.55 : 0.22;
+  masked(g, { x, y }, mark, { big }) {
+    g.strokeStyle = colours().ink3;
+    g.lineWidth = 1;
+    g.beginPath();
+    g.arc(x, y, big ? 3 : 2.6, 0, 7);
+    g.stroke();
+  },
+  live(g, { x, y }, mark, { big, picture }, selected) {
+    // Where a mark is a whole completion there are few, and each counts.
+    g.globalAlpha = picture?.byCompletion ? 0.7 : selected ? 0.55 : 0.22;
     g.fillStyle = tone(mark);
     g.beginPath();
     g.arc(x, y, big ? 3.4 : 2.9, 0, 7);
@@ -114,7 +123,7 @@ function drawPin(g, { x, y }, mark, geometry) {
   g.moveTo(x, y + 8);
   g.lineTo(x, geometry.histTop + geometry.hist);
   g.stroke();
-  const text = `r ${fixed(Math.exp(mark.log))}`;
+  const text = `${geometry.symbol} ${fixed(Math.exp(mark.log), geometry.to - geometry.from < 0.1 ? 4 : 2)}`;
   g.font = `600 ${geometry.font + 0.5}px Inter, system-ui, sans-serif`;
   g.textAlign = 'center';
   const half = g.measureText(text).width / 2;

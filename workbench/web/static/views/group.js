@@ -1,14 +1,17 @@
 // The group: one prompt, its G completions with reward by function, advantage, length and a strip of tokens.
 import { chooseGroup, chooseRow, moveRow } from '../actions.js';
+import { derive, hasSteps, isDead, measuresOf, rewardsAreAll } from '../derived.js';
 import { h, resize, setAttr, setStyle, setText } from '../dom.js';
 import { fixed } from '../format.js';
 import { rewardName, t } from '../i18n.js';
 import { icon } from '../icons.js';
-import { derive } from '../math.js';
-import { groupOf, selectedRow, updateIndex, updatesOf, viewedRow } from '../select.js';
+import { groupOf, selectedRow, shownMeasure, updateIndex, updatesOf, viewedRow } from '../select.js';
 import { state } from '../store.js';
 import { tip } from '../tooltip.js';
 import { drawRow, makeRow } from './grouprow.js';
+import { rewardParts, rewardScale } from '../rewardscale.js';
+
+const MOST_KEYS = 3; // more reward functions are named in hovers
 
 /** @param {HTMLElement} column */
 export function mountGroup(column) {
@@ -53,14 +56,15 @@ export function drawGroup(view, plan) {
   drawPicker(view, viewedRow());
   drawColumns(view, record, plan);
   view.empty.hidden = !!record;
-  view.says.hidden = !record?.dead;
+  const dead = !!record && isDead(record);
+  view.says.hidden = !dead;
   if (!record) {
     setText(view.empty, emptyReason());
     setStyle(view.rows, 'min-height', `calc(var(--row) * ${plan.perPage})`);
     view.rows.replaceChildren();
     return;
   }
-  if (record.dead) setText(view.says, t('group.dead', { n: record.completions.length }));
+  if (dead) setText(view.says, t('group.dead', { n: record.completions.length }));
   const page = pageOf(plan);
   const from = page * plan.perPage;
   const shown = record.completions.slice(from, from + plan.perPage);
@@ -120,6 +124,7 @@ function drawPicker(view, row) {
   const chosen = state.record && state.record.step === row?.step ? state.record.group : row ? groupOf(row) : -1;
   const top = state.record?.reward_max ?? Math.max(1e-9, ...groups.map((g) => g.mean ?? 0));
   const gap = groups.length > 12 ? 1 : 3;
+  const hatches = rewardsAreAll(state.record?.knobs ?? state.knobs, state.record?.method ?? state.method);
   setStyle(view.picker, '--gap', `${gap}px`);
   setStyle(view.picker, '--cell', `${Math.max(3, Math.min(12, Math.floor(170 / Math.max(1, groups.length)) - gap))}px`);
   resize(view.picker, groups.length, (i) =>
@@ -128,7 +133,7 @@ function drawPicker(view, row) {
     const fill = Math.max(0, Math.min(1, (groups[i].mean ?? 0) / top));
     setStyle(cell, '--fill', `${Math.round(fill * 100)}%`);
     setAttr(cell, 'aria-pressed', i === chosen);
-    setAttr(cell, 'data-dead', groups[i].dead ? '' : null);
+    setAttr(cell, 'data-dead', groups[i].dead && hatches ? '' : null);
     setAttr(cell, 'aria-label', t('group.of', { i: i + 1, n: groups.length }));
   });
   setText(view.which, groups.length ? t('group.of', { i: chosen + 1, n: groups.length }) : '');
@@ -139,7 +144,7 @@ function groupTip(i) {
   if (!g) return null;
   return {
     title: t('group.n', { i: i + 1 }),
-    text: g.dead ? t('group.dead.help') : '',
+    text: g.dead && rewardsAreAll(state.record?.knobs ?? state.knobs, state.method) ? t('group.dead.help') : '',
     rows: [
       [t('unit.mean'), fixed(g.mean)],
       [t('unit.std'), fixed(g.std)],
@@ -149,11 +154,26 @@ function groupTip(i) {
 
 function drawColumns(view, record, plan) {
   paging = plan;
-  const names = record?.reward_names ?? [];
-  const keys = names.map((name, i) =>
-    h('span', { class: 'key' }, h('i', { class: `part-${Math.min(i, 3)}` }), rewardName(name)),
-  );
-  const key = [state.lang, state.measure, names.join(), plan.pages, plan.perPage, selectedRow()].join('|');
+  const names = rewardParts(record).map(({ name }) => name);
+  const hasTruth = !!record?.completions.some((c) => c.true_reward != null);
+  const measure = shownMeasure();
+  const keys = names
+    .slice(0, MOST_KEYS)
+    .map((name, i) => h('span', { class: 'key' }, h('i', { class: `part-${Math.min(i, 3)}` }), rewardName(name)));
+  if (names.length > MOST_KEYS) keys.push(moreKey(names));
+  if (hasTruth) keys.push(truthKey());
+  const pushes = measuresOf(record).includes('advantage') ? 'advantage' : 'push';
+  const key = [
+    state.lang,
+    measure,
+    pushes,
+    hasTruth,
+    hasSteps(record),
+    names.join(),
+    plan.pages,
+    plan.perPage,
+    selectedRow(),
+  ].join('|');
   if (view.columns.dataset.key === key) return;
   view.columns.dataset.key = key;
   const pager = plan.pages > 1 ? [pagerNode(plan, record)] : [];
@@ -161,14 +181,14 @@ function drawColumns(view, record, plan) {
     h('span', { text: '#' }),
     head('result'),
     h('span', { class: 'keys' }, head('reward'), ...keys),
-    head('advantage'),
+    head(pushes),
     head('length'),
     h(
       'span',
       { class: 'strip-head' },
-      tip(h('span', { text: t('group.strip', { measure: t(`measure.${state.measure}.in`) }) }), () => ({
-        title: t(`measure.${state.measure}`),
-        text: t(`measure.${state.measure}.help`),
+      tip(h('span', { text: t('group.strip', { measure: t(`measure.${measure}.in`) }) }), () => ({
+        title: t(`measure.${measure}`),
+        text: [t(`measure.${measure}.help`), hasSteps(record) && t('group.strip.steps')].filter(Boolean).join('\n'),
       })),
       ...pager,
     ),
@@ -204,16 +224,17 @@ function pagerNode(plan, record) {
   );
 }
 
-// Rewards may be negative: bars start at zero, wherever zero is.
-function rewardScale(record) {
-  const weights = record.reward_weights ?? record.reward_names.map(() => 1);
-  const parts = record.completions.map((c) =>
-    record.reward_names.map((name, i) => (c.rewards[name] == null ? null : c.rewards[name] * weights[i])),
-  );
-  const side = (sign) => parts.map((p) => p.reduce((sum, v) => sum + Math.max(0, sign * (v ?? 0)), 0));
-  const [low, high] = [-Math.max(0, ...side(-1)), Math.max(record.reward_max ?? 0, ...side(1))];
-  return { parts, low, high: high > low ? high : low + 1 };
-}
+const moreKey = (names) =>
+  tip(h('span', { class: 'key', text: `+${names.length - MOST_KEYS}` }), () => ({
+    title: t('group.more_parts'),
+    text: names.map(rewardName).join('\n'),
+  }));
+
+const truthKey = () =>
+  tip(h('span', { class: 'key' }, h('i', { class: 'truth-key' }), t('group.true')), () => ({
+    title: t('group.true'),
+    text: t('group.true.help'),
+  }));
 
 function onRowsKey(event) {
   const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];

@@ -1,10 +1,12 @@
 // One completion of the group: its result, rewards, advantage, length and strip, and what hovering says of each.
 import { chooseRow, pinToken } from '../actions.js';
+import { isDead, pushOf, stepAt } from '../derived.js';
 import { h, resize, setAttr, setStyle, setText } from '../dom.js';
-import { compact, fixed, known, signed } from '../format.js';
+import { compact, fixed, known, signed, signedSmall } from '../format.js';
 import { rewardName, t } from '../i18n.js';
 import { icon } from '../icons.js';
-import { pinnedToken, selectedRow, updateIndex, updatesOf } from '../select.js';
+import { barOf, rewardParts } from '../rewardscale.js';
+import { pinnedToken, selectedRow, shownMeasure, updateIndex, updatesOf } from '../select.js';
 import { state } from '../store.js';
 import { tokenTip } from '../tips.js';
 import { tip } from '../tooltip.js';
@@ -50,25 +52,28 @@ export function drawRow(node, data) {
   const selected = index === selectedRow();
   const [id, answer, reward, advantage, length, strip] = node.children;
   setAttr(node, 'aria-selected', selected);
-  setAttr(node, 'data-dead', record.dead ? '' : null);
+  setAttr(node, 'data-dead', isDead(record) ? '' : null);
+  setAttr(node, 'data-masked', c.masked && derived.picture.form !== 'none' ? '' : null);
   setText(id, String(index + 1));
   drawAnswer(answer, c);
-  drawReward(reward, { record, parts: scale.parts[index], scale, total: c.reward });
-  drawAdvantage(advantage, c.advantage, derived.range.advantage);
+  drawReward(reward, { record, parts: scale.parts[index], scale, completion: c });
+  const isNone = derived.picture.form === 'none';
+  const push = pushOf(derived, c, index);
+  drawAdvantage(advantage, push, isNone ? derived.range.push : derived.range.advantage, isNone ? signedSmall : signed);
   setText(length, String(c.length));
   const pin = selected ? pinnedToken() : null;
   drawStrip(strip, {
     arrays: derived.tokens[index],
-    advantage: c.advantage,
-    range: derived.range[state.measure],
+    steps: c.steps ?? [],
+    range: derived.range[shownMeasure()],
     longest,
     pin,
-    measure: state.measure,
+    measure: shownMeasure(),
   });
   setAttr(
     node,
     'aria-label',
-    t('group.row', { i: index + 1, reward: fixed(c.reward), advantage: signed(c.advantage), n: c.length }),
+    t('group.row', { i: index + 1, reward: fixed(c.reward), advantage: signed(push), n: c.length }),
   );
 }
 
@@ -86,35 +91,50 @@ function drawAnswer(node, c) {
   );
 }
 
-function drawReward(node, { record, parts, scale, total }) {
+// First the group's mean, zero and the true reward, then a bar a function.
+const FIXTURES = ['mean', 'zero', 'truth'];
+
+function drawReward(node, { record, parts, scale, completion }) {
   const [track, number] = node.children;
   const x = (v) => ((v - scale.low) / (scale.high - scale.low)) * 100;
-  const bars = resize(track, parts.length + 1, () => h('i'));
+  const bars = resize(track, parts.length + FIXTURES.length, () => h('i'));
+  const [mean, zero, truth] = FIXTURES.map((name, i) => Object.assign(bars[i], { className: name }));
   let [up, down] = [0, 0];
   parts.forEach((v, i) => {
-    const bar = bars[i + 1];
+    const bar = bars[i + FIXTURES.length];
     const at = v >= 0 ? up : down + v;
     if (v >= 0) up += v ?? 0;
     else down += v;
-    bar.className = `part-${record.dead ? 2 : Math.min(i, 3)}`;
+    bar.className = `part-${isDead(record) ? 2 : Math.min(i, 3)}`;
     bar.hidden = !v;
-    setStyle(bar, 'left', `${x(at)}%`);
-    setStyle(bar, 'width', `max(0px, calc(${(Math.abs(v ?? 0) / (scale.high - scale.low)) * 100}% - 1px))`);
+    place(bar, x(at), (Math.abs(v ?? 0) / (scale.high - scale.low)) * 100);
   });
-  bars[0].className = 'mean';
-  bars[0].hidden = !known(record.mean);
-  setStyle(bars[0], 'left', `${x(record.mean)}%`);
-  setText(number, total == null ? t('none') : fixed(total));
+  mean.hidden = !known(record.mean);
+  setStyle(mean, 'left', `${x(record.mean)}%`);
+  zero.hidden = scale.low === 0;
+  setStyle(zero, 'left', `${x(0)}%`);
+  setAttr(track, 'data-truth', scale.truth ? '' : null);
+  truth.hidden = !scale.truth || !completion.true_reward;
+  if (!truth.hidden) place(truth, ...barOf(scale.truth, completion.true_reward));
+  setText(number, completion.reward == null ? t('none') : rewardText(completion.reward));
 }
 
-function drawAdvantage(node, advantage, range) {
+function place(bar, left, width) {
+  setStyle(bar, 'left', `${left}%`);
+  setStyle(bar, 'width', `max(0px, calc(${width}% - 1px))`);
+}
+
+// Two decimals, or three digits where that is more than the column holds.
+const rewardText = (value) => (Math.abs(value) < 10 ? fixed(value) : compact(value));
+
+function drawAdvantage(node, advantage, range, text) {
   const [axis, number] = node.children;
   const bar = axis.firstChild;
   const size = known(advantage) ? Math.min(1, Math.abs(advantage) / range) * 50 : 0;
   const kind = ROW_KINDS[Math.sign(advantage ?? 0) === 1 ? 1 : Math.sign(advantage ?? 0) === -1 ? 2 : 0];
   setAttr(node, 'data-way', kind || null);
   setStyle(bar, 'width', `${size}%`);
-  setText(number, advantage == null ? t('none') : signed(advantage));
+  setText(number, advantage == null ? t('none') : text(advantage));
 }
 
 function answerTip({ record, index }) {
@@ -130,43 +150,55 @@ function answerTip({ record, index }) {
   return { title, text: c.answer ?? '', rows: reasons };
 }
 
-function rewardTip({ record, index, scale }) {
+function rewardTip({ record, index }) {
   const c = record.completions[index];
+  const counted = rewardParts(record).map(({ name }) => name);
   const rows = record.reward_names.map((name, i) => {
     const weight = record.reward_weights?.[i] ?? 1;
-    const value =
-      c.rewards[name] == null
-        ? t('none.reward')
-        : weight === 1
-          ? fixed(c.rewards[name])
-          : `${fixed(c.rewards[name])} × ${compact(weight)} = ${fixed(scale.parts[index][i])}`;
-    return [rewardName(name), value];
+    const value = c.rewards[name];
+    if (value == null) return [rewardName(name), t('none.reward')];
+    if (!counted.includes(name)) return [rewardName(name), `${fixed(value)} ${t('group.uncounted')}`];
+    return [
+      rewardName(name),
+      weight === 1 ? fixed(value) : `${fixed(value)} × ${compact(weight)} = ${fixed(value * weight)}`,
+    ];
   });
+  if (c.true_reward != null) rows.push([t('group.true'), fixed(c.true_reward)]);
   return {
     title: `${t('group.reward')} ${fixed(c.reward)}`,
     rows: [...rows, [t('group.mean_line'), fixed(record.mean)]],
   };
 }
 
-function advantageTip({ record, index }) {
+function advantageTip({ record, index, derived }) {
   const c = record.completions[index];
+  if (derived.picture.form === 'none')
+    return {
+      title: `${t('group.push')} ${signedSmall(pushOf(derived, c, index))}`,
+      text: `${t('group.push_of')}${c.masked ? ` ${t('group.masked')}` : ''}`,
+    };
   const way = !c.advantage ? 'none' : c.advantage > 0 ? 'up' : 'down';
-  const formula =
-    c.advantage == null
-      ? null
-      : record.knobs.scale_rewards === 'none'
-        ? `A = ${fixed(c.reward)} − ${fixed(record.mean)}`
-        : record.knobs.scale_rewards === 'batch'
-          ? `A = (${fixed(c.reward)} − ${fixed(record.mean)}) / std(batch)`
-          : `A = (${fixed(c.reward)} − ${fixed(record.mean)}) / ${fixed(record.std)}`;
-  return { title: `${t('group.advantage')} ${signed(c.advantage)}`, text: t(`group.way.${way}`), formula };
+  const words = c.advantages ? t('group.by_token') : t(`group.way.${way}`);
+  const masked = c.masked ? ` ${t('group.masked')}` : '';
+  const title = `${t(c.advantages ? 'group.mean_advantage' : 'group.advantage')} ${signed(c.advantage)}`;
+  return { title, text: `${words}${masked}`, formula: advantageFormula(record, c) };
+}
+
+// Only where the formula is one line with this group's own numbers.
+function advantageFormula({ knobs, method, mean, std }, c) {
+  const own = (method ?? 'grpo') === 'grpo' && (knobs.advantage_estimator ?? 'grpo') === 'grpo';
+  if (!own || c.advantages || knobs.supervision === 'process' || knobs.kl_in === 'reward' || c.advantage == null)
+    return null;
+  const centred = `${fixed(c.reward)} − ${fixed(mean)}`;
+  if (knobs.scale_rewards === 'none') return `A = ${centred}`;
+  return knobs.scale_rewards === 'batch' ? `A = (${centred}) / std(batch)` : `A = (${centred}) / ${fixed(std)}`;
 }
 
 function lengthTip({ record, index }) {
   const c = record.completions[index];
   return {
     title: t('group.tokens', { n: c.length }),
-    text: c.truncated ? t('group.cut.help') : '',
+    text: [c.truncated && t('group.cut.help'), c.masked && t('group.masked')].filter(Boolean).join(' '),
     rows: [
       [t('group.weight'), compact(c.weight)],
       [t('group.weight_total'), compact(c.weight * c.length)],
@@ -174,10 +206,14 @@ function lengthTip({ record, index }) {
   };
 }
 
-function stripTip({ record, index, derived, longest }, strip, event) {
+function stripTip({ record, index, longest }, strip, event) {
   const token = tokenAt(strip, event, longest);
   const c = record.completions[index];
-  return token >= 0 && token < c.length
-    ? tokenTip(c, derived.tokens[index], token, updateIndex(updatesOf(record)))
-    : null;
+  if (token < 0 || token >= c.length) return null;
+  const about = tokenTip(record, index, token, updateIndex(updatesOf(record)));
+  const found = stepAt(c, token);
+  if (!found) return about;
+  const { reward, normalised } = found.step;
+  const words = `${compact(reward)} ${t(reward > 0 ? 'step.right' : 'step.wrong')}, ${signed(normalised)}`;
+  return { ...about, rows: [...about.rows, [t('step.title', { i: found.index + 1, n: c.steps.length }), words]] };
 }

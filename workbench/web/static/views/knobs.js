@@ -2,13 +2,13 @@
 import { h, setAttr } from '../dom.js';
 import { pick, t } from '../i18n.js';
 import { icon } from '../icons.js';
-import { knobSpec, knobText, symbol } from '../knobwords.js';
+import { knobSpec, knobText, symbol, unusedWhy } from '../knobwords.js';
 import { marks, recorded, viewedStep } from '../select.js';
 import { state, watch } from '../store.js';
 import { tip } from '../tooltip.js';
 import { openKnobs } from './popover.js';
 
-// One chip may hold several knobs; the last chip holds what is turned rarely.
+// One chip may hold two knobs; the last chip, whose knobs are not listed here, holds all the others.
 const CHIPS = [
   ['beta'],
   ['epsilon', 'epsilon_high'],
@@ -16,8 +16,9 @@ const CHIPS = [
   ['num_iterations'],
   ['learning_rate'],
   ['temperature'],
-  ['loss_type', 'scale_rewards', 'importance_sampling_level', 'kl_estimator', 'delta', 'max_completion_length'],
+  [],
 ];
+const OWN = new Set(CHIPS.flat());
 const JUST = 1200;
 let seenEvents = null;
 const fresh = new Set();
@@ -29,10 +30,10 @@ export function mountKnobs(root) {
       class: 'knob',
       type: 'button',
       'aria-haspopup': 'dialog',
-      'data-knob': names[0],
+      'data-knob': names[0] ?? 'others',
       on: { click: () => openKnobs(chip, present(names)) },
     });
-    tip(chip, () => chipTip(present(names)));
+    tip(chip, () => (names.length ? chipTip(present(names)) : othersTip(present(names))));
     return chip;
   });
   root.append(...chips);
@@ -41,14 +42,17 @@ export function mountKnobs(root) {
     setAttr(root, 'data-tight', Object.keys(state.pending).length > 1 && window.innerWidth < 1500 ? '' : null);
     chips.forEach((chip, i) => drawChip(chip, CHIPS[i]));
   };
-  watch(['knobs', 'pending', 'spec', 'lang', 'source', 'applied', 'record', 'step'], draw);
+  watch(['knobs', 'pending', 'spec', 'lang', 'source', 'applied', 'record', 'step', 'method'], draw);
   watch(['events', 'run'], () => {
     noteApplied(draw);
     draw();
   });
 }
 
-const present = (names) => names.filter((name) => name in state.knobs && knobSpec(name));
+function present(names) {
+  const known = (state.spec?.knobs ?? []).map((spec) => spec.name).filter((name) => name in state.knobs);
+  return known.filter((name) => (names.length ? names.includes(name) : !OWN.has(name)));
+}
 
 // A live run's chips are its controls and show what it uses now; a recording's show what the step on the screen used.
 const shownKnobs = () => (recorded() && state.record?.knobs) || state.knobs;
@@ -64,17 +68,27 @@ function noteApplied(draw) {
   }
 }
 
+// Of many knobs, those that somebody has chosen.
+function othersTip(names) {
+  const knobs = shownKnobs();
+  const chosen = names.filter((n) => knobs[n] !== knobSpec(n).default);
+  return {
+    title: t('knob.more'),
+    text: chosen.length ? '' : t('knob.all_default'),
+    rows: chosen.map((n) => [pick(knobSpec(n).label), knobText(n, knobs[n])]),
+  };
+}
+
 function chipTip(names) {
-  if (names.length > 2)
-    return { title: t('knob.more'), rows: names.map((n) => [pick(knobSpec(n).label), knobText(n, shownKnobs()[n])]) };
-  const spec = knobSpec(names[0]);
+  const spec = knobSpec(shownFirst(names));
   const waiting = names
     .filter((n) => n in state.pending)
     .map((n) => [
       t('knob.at_step', { n: state.pending[n].step }),
       `${knobText(n, state.pending[n].old)} → ${knobText(n, state.pending[n].new)}`,
     ]);
-  return spec ? { title: `${spec.symbol} ${pick(spec.label)}`, text: pick(spec.help), rows: waiting } : null;
+  const text = unusedWhy(shownFirst(names), shownKnobs()) ?? pick(spec?.help);
+  return spec ? { title: `${spec.symbol} ${pick(spec.label)}`, text, rows: waiting } : null;
 }
 
 function drawChip(chip, all) {
@@ -82,9 +96,12 @@ function drawChip(chip, all) {
   chip.hidden = !names.length;
   if (!names.length) return;
   const pending = names.filter((name) => name in state.pending);
-  chip.replaceChildren(...(pending.length ? pendingParts(names, pending) : appliedParts(names)));
+  const values = all.length ? chipValue : othersValue;
+  chip.replaceChildren(...(pending.length ? pendingParts(names, pending) : appliedParts(names, values)));
+  setAttr(chip, 'data-unused', all.length && unusedWhy(shownFirst(names), shownKnobs()) ? '' : null);
   setAttr(chip, 'data-state', pending.length ? 'pending' : names.some((n) => fresh.has(n)) ? 'applied' : null);
-  setAttr(chip, 'aria-label', `${names.map((n) => pick(knobSpec(n).label)).join(', ')}: ${chip.textContent}`);
+  const title = all.length ? names.map((n) => pick(knobSpec(n).label)).join(', ') : t('knob.more');
+  setAttr(chip, 'aria-label', `${title}: ${chip.textContent}`);
 }
 
 const sym = (text) => h('span', { class: 'symbol', text });
@@ -103,26 +120,43 @@ function pendingParts(names, pending) {
   ];
 }
 
-function appliedParts(names) {
+function appliedParts(names, values) {
   const last = marks().findLast((mark) => !recorded() || mark.step <= viewedStep());
   const mark = last?.events.some((e) => names.includes(e.knob)) ? h('i', { class: 'marked', text: last.number }) : null;
-  return [...chipValue(names), mark].filter(Boolean);
+  return [...values(names), mark].filter(Boolean);
+}
+
+// The knob of a chip that the run uses: cispo takes ε high alone. The first of them where it uses none.
+function shownFirst(names) {
+  return names.find((name) => !unusedWhy(name, shownKnobs())) ?? names[0];
 }
 
 function chipValue(names) {
   const knobs = shownKnobs();
   const of = (name) => knobText(name, knobs[name]);
-  if (names[0] === 'epsilon') {
+  if (shownFirst(names) === 'epsilon') {
     const high = knobs.epsilon_high;
     const both = high != null && high !== knobs.epsilon;
     return [sym('ε'), value(both ? `${of('epsilon')} / ${of('epsilon_high')}` : of('epsilon'))];
   }
-  if (names.length === 1) return [sym(symbol(names[0])), value(of(names[0]))];
+  return [sym(symbol(shownFirst(names))), value(of(shownFirst(names)))];
+}
+
+// Of the others the chip names the two that say which algorithm this is: the advantage and the loss.
+function othersValue() {
+  const knobs = shownKnobs();
+  const advantage =
+    knobs.supervision === 'process'
+      ? 'supervision'
+      : knobs.advantage_estimator === 'grpo'
+        ? 'scale_rewards'
+        : 'advantage_estimator';
+  const shown = [advantage, 'loss_type'].filter((name) => name in knobs && unusedWhy(name, knobs) == null);
   return [
-    ['A', 'scale_rewards'],
-    ['Σ', 'loss_type'],
-  ]
-    .filter(([, n]) => names.includes(n))
-    .flatMap(([s, n]) => [sym(s), value(of(n))])
-    .concat(h('span', { class: 'dots', text: '⋯' }));
+    ...shown.flatMap((name) => [
+      sym(symbol(name === 'loss_type' ? name : 'advantage_estimator')),
+      value(knobText(name, knobs[name])),
+    ]),
+    h('span', { class: 'dots', text: '⋯' }),
+  ];
 }

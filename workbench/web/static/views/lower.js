@@ -2,13 +2,16 @@
 import { h } from '../dom.js';
 import { fixed, known, share } from '../format.js';
 import { t } from '../i18n.js';
+import { formOf } from '../objectives.js';
 import { pinnedToken, updateIndex, updatesOf } from '../select.js';
 import { state, watch } from '../store.js';
 import { tip } from '../tooltip.js';
 import { tokenCard } from './tokencard.js';
 import { whyCard } from './why.js';
 
-const PARTS = ['up', 'down', 'kl', 'lost'];
+// What a gradient divides into, by what the loss does: only the clip loses some of it.
+const PARTS = { clip: ['up', 'down', 'kl', 'lost'], none: ['up', 'down'] };
+const WITHOUT_CLIP = ['up', 'down', 'kl'];
 
 /** @param {HTMLElement} column  @returns {HTMLElement} */
 export function mountLower(column) {
@@ -39,12 +42,16 @@ function startCard() {
 
 function budget() {
   const shares = state.record.budget?.[updateIndex(updatesOf(state.record))] ?? {};
-  const total = PARTS.reduce((sum, part) => sum + (shares[part] ?? 0), 0);
+  const { knobs, method } = state.record;
+  // A KL that is exact or in the reward pulls too, but has no share in the coefficients.
+  const pulls = knobs.kl_estimator !== 'exact' && knobs.kl_in !== 'reward';
+  const names = (PARTS[formOf(knobs, method)] ?? WITHOUT_CLIP).filter((part) => part !== 'kl' || pulls);
+  const total = names.reduce((sum, part) => sum + (shares[part] ?? 0), 0);
   const of = (part) => (total > 0 ? (shares[part] ?? 0) / total : 0);
-  const bars = PARTS.filter((part) => of(part) > 0).map((part) =>
-    h('i', { class: `budget-${part}`, style: { 'flex-grow': of(part) } }),
-  );
-  const items = PARTS.map((part) =>
+  const bars = names
+    .filter((part) => of(part) > 0)
+    .map((part) => h('i', { class: `budget-${part}`, style: { 'flex-grow': of(part) } }));
+  const items = names.map((part) =>
     tip(
       h(
         'span',
@@ -73,7 +80,7 @@ function budget() {
       {
         class: 'budget-bar',
         role: 'img',
-        'aria-label': PARTS.map((p) => `${t(`budget.${p}`)} ${share(of(p))}`).join(', '),
+        'aria-label': names.map((p) => `${t(`budget.${p}`)} ${share(of(p))}`).join(', '),
       },
       ...bars,
     ),

@@ -1,20 +1,23 @@
 // The Curves tab: Plotly figures built by the server, drawn when the tab is first shown.
 import { goToStep, showView } from '../actions.js';
-import { h, setText } from '../dom.js';
+import { h, setStyle, setText } from '../dom.js';
 import { t } from '../i18n.js';
 import { state, watch } from '../store.js';
 
 const PERIOD = 1000;
+const CONFIG = { displaylogo: false, responsive: true };
 let library = null;
 
 /** @param {HTMLElement} root */
 export function mountPlots(root) {
   const says = h('p', { class: 'empty-says' });
-  const plot = h('div', { class: 'figure' });
-  root.append(h('div', { class: 'plots' }, says, plot));
-  const view = { says, plot, drawn: '', busy: false, timer: 0, next: 0 };
+  const curves = h('div', { class: 'figure' });
+  const memory = h('div', { class: 'memory' });
+  root.append(h('div', { class: 'plots' }, says, curves, memory));
+  const view = { says, curves, memory, drawn: '', held: '', busy: false, timer: 0, next: 0 };
   watch(['view', 'rows', 'run', 'lang', 'theme', 'events'], () => refresh(view));
-  new ResizeObserver(() => plot.data && window.Plotly?.Plots.resize(plot)).observe(plot);
+  for (const plot of [curves, memory])
+    new ResizeObserver(() => plot.data && window.Plotly?.Plots.resize(plot)).observe(plot);
 }
 
 const wanted = () => [state.run, state.rows.length, state.events.length, state.theme, state.lang].join('/');
@@ -37,13 +40,9 @@ async function draw(view) {
   const key = wanted();
   try {
     if (!library) setText(view.says, t('plots.loading'));
-    const Plotly = await loadPlotly();
-    const query = new URLSearchParams({ run: state.run, theme: state.theme, lang: state.lang });
-    const reply = await fetch(`/wb/figure/curves?${query}`);
-    if (!reply.ok) throw new Error(`HTTP ${reply.status}`);
-    const { data, layout, config } = await reply.json();
-    await Plotly.react(view.plot, data, layout, { displaylogo: false, responsive: true, ...config });
-    if (!view.bound) bindClicks(view);
+    const [Plotly, curves, memory] = await Promise.all([loadPlotly(), figure('curves'), figure('memory')]);
+    await drawMemory(Plotly, view, memory);
+    await drawCurves(Plotly, view, JSON.parse(curves));
     setText(view.says, '');
     view.drawn = key;
   } catch (error) {
@@ -52,6 +51,31 @@ async function draw(view) {
   view.busy = false;
   if (view.drawn !== key) view.timer = setTimeout(() => refresh(view), 5 * PERIOD);
   else refresh(view);
+}
+
+async function figure(name) {
+  const query = new URLSearchParams({ run: state.run, theme: state.theme, lang: state.lang });
+  const reply = await fetch(`/wb/figure/${name}?${query}`);
+  if (!reply.ok) throw new Error(`HTTP ${reply.status}`);
+  return reply.text();
+}
+
+// The page gives the curves what height there is, and more where there are many.
+async function drawCurves(Plotly, view, { data, layout }) {
+  setStyle(view.curves, '--rows', layout.meta.rows);
+  delete layout.height;
+  await Plotly.react(view.curves, data, layout, CONFIG);
+  if (!view.bound) bindClicks(view);
+}
+
+// The memory hardly ever changes; a figure that is drawn again forgets what is hovered over.
+async function drawMemory(Plotly, view, text) {
+  if (view.held === text) return;
+  view.held = text;
+  const { data, layout } = JSON.parse(text);
+  view.memory.hidden = !data.length;
+  setStyle(view.memory, 'height', `${layout.height}px`);
+  if (data.length) await Plotly.react(view.memory, data, layout, { ...CONFIG, displayModeBar: false });
 }
 
 // Plotly is 1.5 MB: it is fetched once, when somebody looks at this tab.
@@ -68,7 +92,7 @@ function loadPlotly() {
 
 function bindClicks(view) {
   view.bound = true;
-  view.plot.on('plotly_click', ({ points }) => {
+  view.curves.on('plotly_click', ({ points }) => {
     const step = Number(points[0]?.x);
     if (!Number.isFinite(step)) return;
     goToStep(step);

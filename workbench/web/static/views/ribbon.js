@@ -1,28 +1,33 @@
 // The stage ribbon: what one update does, from sampling to the weights, with one number each.
+import { rewardsAreAll } from '../derived.js';
 import { h, resize, setAttr, setText } from '../dom.js';
 import { compact, count, fixed, known, percent } from '../format.js';
-import { has, t } from '../i18n.js';
+import { has, pick, t } from '../i18n.js';
 import { icon } from '../icons.js';
+import { knobText, runMethod } from '../knobwords.js';
+import { formOf } from '../objectives.js';
 import { following, metric, newestStep, updateIndex, viewedRow, viewedStep } from '../select.js';
 import { state, watch } from '../store.js';
 import { metricTip } from '../tips.js';
 import { tip } from '../tooltip.js';
 
-const STAGES = ['sample', 'reward', 'advantage', 'logp', 'ratio', 'clip', 'kl', 'loss', 'update'];
+const STAGES = ['sample', 'reward', 'reference', 'advantage', 'logp', 'ratio', 'clip', 'kl', 'loss', 'update'];
 const METRIC = {
   sample: 'num_tokens',
   reward: 'reward',
+  reference: 'kl',
   advantage: 'frac_reward_zero_std',
   logp: 'logp_mean',
   ratio: 'ratio',
-  clip: 'clip_ratio/region_mean',
   kl: 'kl',
   loss: 'loss',
   update: 'grad_norm',
 };
-const LOOP = 3;
-// Which cells a phase of the engine lights: the inner loop is one phase for us.
-const LIT = { load: 0, sample: 0, reward: 1, advantage: 2, score: 3, update: 8, record: 9 };
+// Which cell a phase of the engine lights: the inner loop is one phase for us.
+const LIT = { load: 0, reward_model: 1, sample: 0, reward: 1, score: 2, advantage: 3, update: 9, record: 10 };
+// What takes the place of the clip in each form of loss: its metric, as the server names it.
+const CLIPS = { clip: 'zero_gradient', cap: 'cispo_clip_ratio', phi: 'vespo/phi_seq_mean' };
+const ABOUT = { clip: 'clip_ratio/region_mean', cap: 'cispo_clip_ratio', phi: 'vespo/phi_seq_mean' };
 
 /** @param {HTMLElement} root */
 export function mountRibbon(root) {
@@ -42,7 +47,7 @@ export function mountRibbon(root) {
   const k = h('span');
   ribbon.append(h('span', { class: 'loop' }, icon('loop'), k));
 
-  watch(['rows', 'step', 'k', 'lang', 'phase', 'status', 'source', 'spec'], () => {
+  watch(['rows', 'step', 'k', 'lang', 'phase', 'status', 'source', 'spec', 'record', 'knobs'], () => {
     const row = viewedRow();
     const now = litStage();
     cells.forEach((cell, i) => {
@@ -69,9 +74,22 @@ function litStage() {
 
 const inner = (row) => updateIndex(row?.updates.length ?? 1);
 
+// The knobs of the step on the screen; before its group has come, those of the newest.
+const knobs = () => state.record?.knobs ?? state.knobs;
+const method = () => state.record?.method ?? state.method ?? 'grpo';
+const form = () => formOf(knobs(), method());
+
+/** The name of what is optimised: the method, or GRPO's loss. @returns {string} */
+function lossName() {
+  if (method() !== 'grpo') return pick(runMethod()?.title) || method();
+  const { loss_type: loss = 'grpo', importance_sampling_level: level } = knobs();
+  return loss === 'grpo' && level === 'sequence' ? 'GSPO' : knobText('loss_type', loss);
+}
+
 function stageName(stage) {
-  const english = has(`stage.${stage}.term`) ? t(`stage.${stage}.term`) : '';
-  return [t(`stage.${stage}`), english ? h('span', { class: 'term', text: ` ${english}` }) : ''].filter(Boolean);
+  const key = stage === 'clip' ? `stage.clip.${form()}` : `stage.${stage}`;
+  const english = stage === 'loss' ? lossName() : has(`${key}.term`) ? t(`${key}.term`) : '';
+  return [t(key), english ? h('span', { class: 'term', text: ` ${english}` }) : ''].filter(Boolean);
 }
 
 function cellValue(stage, row) {
@@ -88,20 +106,31 @@ function cellValue(stage, row) {
     case 'reward':
       return [fixed(metric(row, 'reward')), t('unit.mean')];
     case 'advantage':
-      return [`${groups.filter((g) => g.dead).length} / ${groups.length}`, t('unit.dead')];
+      return [`${groups.filter((g) => g.dead).length} / ${groups.length}`, t(deadUnit())];
     case 'logp':
       return [fixed(u.logp_mean), t('unit.mean')];
     case 'ratio':
       return [ratioRange(u), t('unit.range')];
     case 'clip':
-      return [percent(u.clip_region), t('unit.zero')];
+      return clipValue(u);
+    case 'reference':
+      return klValue(row.updates[0] ?? {}, 'unit.kl_before');
     case 'kl':
-      return [fixed(u.kl ?? null, 3), known(u.kl) ? t('unit.k3') : t('unit.not_scored')];
+      return klValue(u, `kl.${knobs().kl_estimator ?? 'k3'}`);
     case 'loss':
       return [fixed(u.loss ?? null, 3), ''];
     default:
       return [known(u.grad_norm) ? compact(u.grad_norm) : fixed(u.grad_norm), t('unit.norm')];
   }
+}
+
+const deadUnit = () => (rewardsAreAll(knobs(), method()) ? 'unit.dead' : 'unit.equal');
+const klValue = (u, unit) => [fixed(u.kl ?? null, 3), t(known(u.kl) ? unit : 'unit.not_scored')];
+
+function clipValue(u) {
+  const value = u[CLIPS[form()]];
+  if (!known(value)) return ['–', t(`unit.${form()}`)];
+  return [form() === 'phi' ? fixed(value) : percent(value), t(`unit.${form()}`)];
 }
 
 function ratioRange(u) {
@@ -113,6 +142,12 @@ function ratioRange(u) {
 function cellTip(stage) {
   const row = viewedRow();
   const [value, unit] = cellValue(stage, row);
-  const meaning = metricTip(METRIC[stage], t(`stage.${stage}`), `${value} ${unit}`.trim());
-  return { ...meaning, text: t(`stage.${stage}.help`), rows: row ? [[t('run.where'), String(viewedStep())]] : [] };
+  const key = stage === 'clip' ? `stage.clip.${form()}` : `stage.${stage}`;
+  const name = stage === 'clip' ? (ABOUT[form()] ?? '') : METRIC[stage];
+  const meaning = metricTip(name, t(key), `${value} ${unit}`.trim());
+  return {
+    ...meaning,
+    text: t(stage === 'advantage' && deadUnit() === 'unit.equal' ? 'stage.advantage.help.equal' : `${key}.help`),
+    rows: row ? [[t('run.where'), String(viewedStep())]] : [],
+  };
 }

@@ -1,8 +1,9 @@
 // The right column: the clipped objective of this group, then the run over its steps.
 import { chooseUpdate } from '../actions.js';
+import { derive, isDead } from '../derived.js';
 import { h, resize, setAttr, setText } from '../dom.js';
 import { has, rich, t } from '../i18n.js';
-import { derive } from '../math.js';
+import { isLearned, rewardLines } from '../rewards.js';
 import { newestStep, updateIndex, updatesOf, viewedStep } from '../select.js';
 import { state, watch } from '../store.js';
 import { tip } from '../tooltip.js';
@@ -32,7 +33,7 @@ export function mountRight(root) {
       h(
         'div',
         { class: 'head' },
-        tip(title, () => ({ title: t('clip.title'), text: t('clip.help'), formula: 'min(r·A, clip(r, 1−ε, 1+ε)·A)' })),
+        tip(title, () => pictureTip(formShown())),
         counts,
         h('span', { class: 'spring' }),
         inner,
@@ -48,12 +49,9 @@ export function mountRight(root) {
   mountSparks(sparks);
 
   watch(['record', 'k', 'lang'], () => {
-    title.replaceChildren(
-      t('clip.title'),
-      has('clip.title.term') && t('clip.title.term')
-        ? h('span', { class: 'term', text: ` ${t('clip.title.term')}` })
-        : '',
-    );
+    const form = formShown();
+    const term = has(`picture.${form}.term`) ? t(`picture.${form}.term`) : '';
+    title.replaceChildren(t(`picture.${form}`), term && h('span', { class: 'term', text: ` ${term}` }));
     setText(word, t('clip.inner'));
     const { record } = state;
     inner.hidden = !record;
@@ -61,16 +59,46 @@ export function mountRight(root) {
     if (!record) return;
     const mu = updatesOf(record);
     const { dead, out } = derive(record, updateIndex(mu));
-    counts.replaceChildren(...(record.dead ? [] : rich('clip.counts', { dead, out })));
+    counts.replaceChildren(...(isDead(record) ? [] : countWords(record, updateIndex(mu))));
     drawPicks(picks, mu);
     // Large counts need the room; the hover still says what the numbers choose.
     word.hidden = `${dead}${out}`.length > 4 || mu > 5;
   });
   watch(['rows', 'step', 'lang'], () => {
-    setText(reward, t('curves.reward'));
+    setText(reward, t(isLearned() ? 'curves.reward_learned' : 'curves.reward'));
     const behind = viewedStep() !== newestStep();
-    setText(note, behind ? t('curves.note_at', { n: viewedStep() }) : t('curves.note'));
+    const what = rewardLines().own ? t('curves.own') : t('curves.note');
+    setText(note, behind ? t('curves.note_at', { what, n: viewedStep() }) : what);
   });
+}
+
+const FORMULAS = {
+  clip: 'min(r·A, clip(r, 1−ε, 1+ε)·A)',
+  gate: '4/τ · σ(τ(r − 1)) · A',
+  cap: 'min(r, ε_high) · A · log π',
+  phi: 'φ(s) · A · log π,  φ(s) = s^k · e^(λ(1 − s))',
+  plain: 'A · log π',
+  none: 'c = −∂loss / ∂log π',
+};
+
+const formShown = () =>
+  state.record ? derive(state.record, updateIndex(updatesOf(state.record))).picture.form : 'clip';
+
+const pictureTip = (form) => ({
+  title: t(`picture.${form}`),
+  text: t(`picture.${form}.help`),
+  formula: FORMULAS[form],
+});
+
+// What the clip or the cap did, or in one sentence what is drawn where there is neither.
+function countWords(record, k) {
+  const { dead, out, picture, tokens } = derive(record, k);
+  if (picture.form === 'clip' && picture.byCompletion) {
+    const cut = tokens.filter((t) => t.dead.some(Boolean)).length;
+    return rich('clip.counts_rows', { dead: cut, n: tokens.length });
+  }
+  if (picture.form === 'clip') return rich('clip.counts', { dead, out });
+  return picture.form === 'cap' ? rich('clip.counts_cap', { out }) : [t(`picture.${picture.form}.note`)];
 }
 
 // Up to eight inner updates are buttons; more of them are a select box.

@@ -2,8 +2,9 @@
 import { ask, backToLive, togglePlayback } from '../actions.js';
 import { h, setAttr, setText } from '../dom.js';
 import { count, duration } from '../format.js';
-import { t } from '../i18n.js';
+import { pick, t } from '../i18n.js';
 import { icon } from '../icons.js';
+import { runBug, runMethod } from '../knobwords.js';
 import { following, lastStep, newestStep, viewedStep } from '../select.js';
 import { state, watch } from '../store.js';
 import { tip } from '../tooltip.js';
@@ -51,11 +52,12 @@ export function mountRunRow(root) {
   const buttons = h('div', { class: 'run', role: 'group' });
   const where = tip(h('span', { class: 'where' }), () => ({ title: t('run.where'), text: t('run.where.help') }));
   const back = h('button', { class: 'quiet back', type: 'button', on: { click: backToLive } });
+  const what = h('div', { class: 'what' });
   const rail = h('div', { class: 'rail' });
   const phase = h('div', { class: 'phase', role: 'status' });
   const chips = h('div', { class: 'knobs', role: 'group' });
   rail.append(phase);
-  root.append(h('div', { class: 'runrow' }, buttons, h('div', { class: 'scrub' }, where, back, rail), chips));
+  root.append(h('div', { class: 'runrow' }, buttons, h('div', { class: 'scrub' }, what, where, back, rail), chips));
   mountScrubber(rail);
   mountKnobs(chips);
 
@@ -68,6 +70,7 @@ export function mountRunRow(root) {
     buttons.replaceChildren(...offered().map((name, i) => runButton(name, i === 0)));
     if (hadFocus) buttons.firstElementChild.focus();
   });
+  watch(['method', 'bug', 'spec', 'lang'], () => what.replaceChildren(...methodLabel(), ...bugBadge()));
   watch(['rows', 'step', 'numSteps', 'lang', 'source', 'status'], () => {
     where.replaceChildren(h('b', { text: count(viewedStep()) }), ` ${t('run.of', { n: count(lastStep()) })}`);
     setText(back, t('run.back'));
@@ -91,6 +94,35 @@ function runButton(name, main) {
   );
   return tip(button, () => ({ title, text: t(`run.${name}.help`) }));
 }
+
+// GRPO is what the page is about: only another method is named.
+function methodLabel() {
+  const method = runMethod();
+  if (!method || method.name === 'grpo') return [];
+  const label = h('b', { class: 'method', tabindex: 0, text: pick(method.title) });
+  return [
+    tip(label, () => ({
+      title: pick(method.title),
+      text: ['source', 'reward', 'coefficient'].flatMap((part) => term(t(`method.${part}`), pick(method[part]))),
+    })),
+  ];
+}
+
+// A run that is broken on purpose says so for as long as it is shown.
+function bugBadge() {
+  if (!state.bug) return [];
+  const bug = runBug();
+  const title = bug ? pick(bug.title) : state.bug;
+  const badge = h('span', { class: 'bug', tabindex: 0 }, h('i'), t('bug.badge', { title }));
+  return [
+    tip(badge, () => ({
+      title: t('bug.title'),
+      text: [...term(title, pick(bug?.mistake)), ...term(t('bug.symptom'), pick(bug?.symptom))],
+    })),
+  ];
+}
+
+const term = (name, text) => [h('b', { text: name }), `\n${text}\n`];
 
 function phaseText() {
   if (state.connection === 'lost') return t('phase.lost');

@@ -2,31 +2,53 @@
 import { h, line, s, setAttr, setText } from '../dom.js';
 import { compact, fixed, known, percent, share } from '../format.js';
 import { t } from '../i18n.js';
-import { extreme, firstStep, lastStep, marks, metric, rowAt, series, viewedRow, viewedStep } from '../select.js';
+import {
+  extreme,
+  firstStep,
+  lastStep,
+  marks,
+  metric,
+  proposed,
+  rowAt,
+  series,
+  viewedRow,
+  viewedStep,
+} from '../select.js';
 import { linear, path, pieces } from '../scale.js';
-import { watch } from '../store.js';
+import { state, watch } from '../store.js';
 import { metricTip } from '../tips.js';
-import { stepHover } from './curves.js';
+import { stepHover } from './stephover.js';
 
 const PAD = 2;
 
+const INK = ['var(--ink2)'];
+const dead = { key: 'dead', names: ['frac_reward_zero_std'], tones: INK, text: ([v]) => share(v), top: 1 };
+const norm = { key: 'norm', names: ['grad_norm'], tones: INK, text: ([v]) => compact(v) };
+const entropy = { key: 'entropy', names: ['entropy'], tones: ['var(--entropy)'], text: ([v]) => fixed(v, 3) };
+const length = { key: 'length', names: ['completions/mean_length'], tones: INK, text: ([v]) => fixed(v, 1) };
 // Two clip fractions share a panel: the low side takes from pushing down, the high side from pushing up.
-const SPARKS = [
-  { key: 'dead', names: ['frac_reward_zero_std'], tones: ['var(--ink2)'], text: ([v]) => share(v), top: 1 },
-  {
-    key: 'clip',
-    names: ['clip_ratio/low_mean', 'clip_ratio/high_mean'],
-    tones: ['var(--dn)', 'var(--up)'],
-    text: ([a, b]) => `${known(a) ? fixed(100 * a, 1) : '–'} / ${percent(b)}`,
-  },
-  { key: 'entropy', names: ['entropy'], tones: ['var(--entropy)'], text: ([v]) => fixed(v, 3) },
-  { key: 'length', names: ['completions/mean_length'], tones: ['var(--ink2)'], text: ([v]) => fixed(v, 1) },
-  { key: 'norm', names: ['grad_norm'], tones: ['var(--ink2)'], text: ([v]) => compact(v) },
-];
+const clip = {
+  key: 'clip',
+  names: ['clip_ratio/low_mean', 'clip_ratio/high_mean'],
+  tones: ['var(--dn)', 'var(--up)'],
+  text: ([a, b]) => `${known(a) ? fixed(100 * a, 1) : '–'} / ${percent(b)}`,
+};
+const cap = { key: 'cap', names: ['cispo_clip_ratio'], tones: ['var(--up)'], text: ([v]) => percent(v) };
+const phi = { key: 'phi', names: ['vespo/phi_seq_mean'], tones: INK, text: ([v]) => fixed(v) };
+const unclipped = { key: 'unclipped', names: [], tones: [], text: () => '–' };
+const critic = { key: 'critic', names: ['explained_variance'], tones: INK, text: ([v]) => fixed(v), top: 1 };
+const pairs = { key: 'pairs', names: ['rewards/accuracies'], tones: INK, text: ([v]) => share(v), top: 1 };
+
+/** The five small panels of this run: what its method and its loss have in the place of dead groups and clip. @returns {object[]} */
+export function sparks() {
+  const first = { ppo: critic, dpo: pairs }[state.method] ?? dead;
+  const byLoss = { cispo: cap, vespo: phi, sapo: unclipped, online: unclipped }[proposed().loss_type] ?? clip;
+  return [first, ['grpo', 'ppo'].includes(state.method) ? byLoss : unclipped, entropy, length, norm];
+}
 
 /** @param {HTMLElement} root */
 export function mountSparks(root) {
-  const cells = SPARKS.map(() => {
+  const cells = sparks().map(() => {
     const svg = s('svg', { 'aria-hidden': 'true' });
     const hair = h('i', { class: 'hair' });
     hair.hidden = true;
@@ -41,11 +63,14 @@ export function mountSparks(root) {
       cell.plot,
       cell.hair,
       () => cell.axes,
-      (step) => hoverTip(SPARKS[i], step),
+      (step) => hoverTip(sparks()[i], step),
     ),
   );
-  const draw = () => cells.forEach((cell, i) => drawSpark(cell, SPARKS[i]));
-  watch(['rows', 'step', 'events', 'numSteps', 'lang', 'theme', 'view'], draw);
+  const draw = () => {
+    const shown = sparks();
+    cells.forEach((cell, i) => drawSpark(cell, shown[i]));
+  };
+  watch(['rows', 'step', 'events', 'numSteps', 'lang', 'theme', 'view', 'method', 'knobs'], draw);
   new ResizeObserver(draw).observe(root);
 }
 
@@ -53,7 +78,7 @@ const values = (spark, row) => spark.names.map((name) => metric(row, name));
 
 function hoverTip(spark, step) {
   const row = rowAt(step);
-  const about = metricTip(spark.names[0], t(`spark.${spark.key}.long`), spark.text(values(spark, row)));
+  const about = metricTip(spark.names[0] ?? '', t(`spark.${spark.key}.long`), spark.text(values(spark, row)));
   return { ...about, text: about.text || t(`spark.${spark.key}.help`), rows: [[t('run.where'), String(step)]] };
 }
 

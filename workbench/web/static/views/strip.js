@@ -1,9 +1,10 @@
 // The heat strip of one completion: a token is as wide in every row, so that length can be seen.
+import { measureValue } from '../derived.js';
 import { context } from '../dom.js';
-import { measureValue } from '../math.js';
 import { colours, stripColour } from '../theme.js';
 
 const HEIGHT = 14;
+const LOW = [HEIGHT - 4, 4]; // top and height of a token that is left out: it is there, but weighs nothing
 
 /** Index of the token under the pointer, or −1. @param {HTMLCanvasElement} canvas  @param {PointerEvent} event  @param {number} longest  @returns {number} */
 export function tokenAt(canvas, event, longest) {
@@ -14,7 +15,7 @@ export function tokenAt(canvas, event, longest) {
 
 /**
  * @param {HTMLCanvasElement} canvas
- * @param {{arrays: import('../math.js').TokenArrays, advantage: number|null, range: number, longest: number, pin: number|null, measure: string}} data
+ * @param {{arrays: import('../derived.js').TokenArrays, steps: {end: number, reward: number}[], range: number, longest: number, pin: number|null, measure: string}} data
  */
 export function drawStrip(canvas, data) {
   const width = canvas.clientWidth;
@@ -23,24 +24,26 @@ export function drawStrip(canvas, data) {
   const unit = width / data.longest;
   if (unit >= 2) drawCells(g, data, unit);
   else drawColumns(g, data, unit);
+  for (const step of data.steps) drawStepEnd(g, step.end * unit, step.reward > 0);
   if (data.pin != null) drawPin(g, data.pin * unit, Math.max(unit, 4));
 }
 
-function drawCells(g, { arrays, advantage, range, measure }, unit) {
+function drawCells(g, { arrays, range, measure }, unit) {
   const ink = colours().ink;
   const ratio = window.devicePixelRatio || 1;
   const snap = (x) => Math.round(x * ratio) / ratio;
   for (let t = 0; t < arrays.log.length; t += 1) {
     const [a, b] = [snap(t * unit), snap((t + 1) * unit)];
-    g.fillStyle = stripColour(measure, measureValue(measure, arrays, advantage, t), range);
-    g.fillRect(a, 0, b - a - (unit > 3 ? 0.5 : 0), HEIGHT);
+    g.fillStyle = stripColour(measure, measureValue(measure, arrays, t), range);
+    const [top, height] = arrays.masked[t] ? LOW : [0, HEIGHT];
+    g.fillRect(a, top, b - a - (unit > 3 ? 0.5 : 0), height);
     if (arrays.dead[t]) cross(g, (a + b) / 2, Math.min(2.2, unit / 2), ink);
     else if (arrays.out[t]) dot(g, (a + b) / 2, ink);
   }
 }
 
 // Tokens narrower than two pixels: each pixel column shows its strongest token.
-function drawColumns(g, { arrays, advantage, range, measure }, unit) {
+function drawColumns(g, { arrays, range, measure }, unit) {
   const columns = Math.ceil(arrays.log.length * unit);
   for (let x = 0; x < columns; x += 1) {
     const [first, end] = [
@@ -48,14 +51,15 @@ function drawColumns(g, { arrays, advantage, range, measure }, unit) {
       Math.min(arrays.log.length, Math.max(Math.floor(x / unit) + 1, Math.floor((x + 1) / unit))),
     ];
     let strongest = NaN;
-    let dead = false;
+    let [dead, masked] = [false, true];
     for (let t = first; t < end; t += 1) {
-      const v = measureValue(measure, arrays, advantage, t);
+      const v = measureValue(measure, arrays, t);
       if (!(Math.abs(v) <= Math.abs(strongest))) strongest = v;
       dead ||= arrays.dead[t] === 1;
+      masked &&= arrays.masked[t] === 1;
     }
     g.fillStyle = stripColour(measure, strongest, range);
-    g.fillRect(x, 0, 1, HEIGHT);
+    g.fillRect(x, masked ? LOW[0] : 0, 1, masked ? LOW[1] : HEIGHT);
     if (dead) {
       g.fillStyle = colours().ink;
       g.fillRect(x, HEIGHT / 2 - 1.5, 1, 3);
@@ -78,6 +82,12 @@ function cross(g, x, size, ink) {
 function dot(g, x, ink) {
   g.fillStyle = ink;
   g.fillRect(x - 1.25, HEIGHT - 3.2, 2, 2);
+}
+
+// Where a step ends: a line through the strip, or half a line for a step without a reward.
+function drawStepEnd(g, x, isRight) {
+  g.fillStyle = colours().ink;
+  g.fillRect(Math.max(0, x - 1), isRight ? -1 : HEIGHT / 2, 1.25, HEIGHT);
 }
 
 function drawPin(g, x, width) {

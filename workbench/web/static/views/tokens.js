@@ -1,27 +1,32 @@
-// The tokens of the selected completion as chips, with the ratio and the KL of each under it.
+// The tokens of the selected completion as chips, with its steps, the ratio and the KL of each under it.
 import { chooseMeasure, movePin, pinToken } from '../actions.js';
+import { derive, hasSteps, measuresOf, measureValue, pushOf, stepAt } from '../derived.js';
 import { h, resize, setAttr, setStyle, setText } from '../dom.js';
-import { fixed, known, signed } from '../format.js';
+import { fixed, known, signed, signedSmall } from '../format.js';
 import { t } from '../i18n.js';
 import { icon } from '../icons.js';
-import { clamp, derive, measureValue } from '../math.js';
+import { clamp } from '../math.js';
 import { breakLines } from '../plan.js';
-import { pinnedToken, selectedCompletion, selectedRow, updateIndex, updatesOf } from '../select.js';
+import { pinnedToken, selectedCompletion, selectedRow, shownMeasure, updateIndex, updatesOf } from '../select.js';
 import { set, state } from '../store.js';
 import { chipColour, hue } from '../theme.js';
 import { tokenTip, visible } from '../tips.js';
 import { tip } from '../tooltip.js';
 import { drawLegend } from './legend.js';
+import { drawStep, makeStep } from './steptrack.js';
 
-const MEASURES = ['ratio', 'advantage', 'kl', 'entropy'];
 const BANDS = 2.4; // a micro-bar reaches this many clip bands to each side
 
-/** Sizes of a line of chips; larger on large screens. @returns {{chip: number, bar: number, lane: number, gap: number, height: number, font: number, min: number}} */
+/** Sizes of a line of chips; larger on large screens, with a track for the steps where there are any. @returns {{chip: number, step: number, bar: number, lane: number, gap: number, height: number, font: number, min: number}} */
 export function lineMetrics() {
   const big = window.innerWidth >= 1500;
   const tall = big && window.innerHeight > 960;
   const [chip, bar, lane, gap] = tall ? [34, 44, 10, 10] : big ? [32, 30, 7, 7] : [27, 22, 6, 3];
-  return { chip, bar, lane, gap, height: chip + 2 + bar + lane + gap, font: big ? 18 : 15, min: big ? 28 : 23 };
+  // The steps take some of the room of the bars, so that as many lines fit.
+  const step = hasSteps(state.record) ? (big ? 19 : 17) : 0;
+  const low = step ? bar - 8 : bar;
+  const height = chip + step + 2 + low + lane + gap;
+  return { chip, step, bar: low, lane, gap, height, font: big ? 18 : 15, min: big ? 28 : 23 };
 }
 
 /** @param {HTMLElement} column */
@@ -29,21 +34,8 @@ export function mountTokens(column) {
   const title = h('h2', { class: 'h2' });
   const advantage = h('span', { class: 'note' });
   const pager = h('span', { class: 'pager' });
-  const buttons = MEASURES.map((m) =>
-    tip(h('button', { type: 'button', role: 'radio', on: { click: () => chooseMeasure(m) } }), () => ({
-      title: t(`measure.${m}`),
-      text: t(`measure.${m}.help`),
-    })),
-  );
-  const head = h(
-    'div',
-    { class: 'head rule' },
-    title,
-    advantage,
-    pager,
-    h('span', { class: 'spring' }),
-    h('div', { class: 'segments', role: 'radiogroup' }, ...buttons),
-  );
+  const segments = h('div', { class: 'segments', role: 'radiogroup' });
+  const head = h('div', { class: 'head rule' }, title, advantage, pager, h('span', { class: 'spring' }), segments);
   const lines = h('div', { class: 'lines', role: 'group' });
   const legend = h('div', { class: 'legend' });
   column.append(h('section', { class: 'tokens' }, head, lines, legend));
@@ -52,7 +44,7 @@ export function mountTokens(column) {
     title,
     advantage,
     pager,
-    buttons,
+    segments,
     lines,
     legend,
     fixedHeight: () => outer(head) + outer(legend) + parseFloat(getComputedStyle(lines).marginTop),
@@ -119,18 +111,18 @@ export const linesNeeded = (width) => layout(selectedCompletion(), width).lines.
 
 /** @param {ReturnType<typeof mountTokens>} view  @param {{lines: number, fit: number}} plan  @param {number} width */
 export function drawTokens(view, { lines: shown, fit }, width) {
-  const { record, measure } = state;
+  const { record } = state;
+  const measure = shownMeasure();
   const completion = selectedCompletion();
-  view.buttons.forEach((b, i) => {
-    setText(b, t(`measure.${MEASURES[i]}`));
-    setAttr(b, 'aria-checked', MEASURES[i] === measure);
-  });
+  drawMeasures(view.segments, record, measure);
   setText(view.title, t('tokens.title', { i: selectedRow() + 1 }));
   setStyle(view.lines, 'min-height', `${lineMetrics().height * Math.max(1, Math.min(2, fit))}px`);
-  for (const name of ['chip', 'bar', 'lane', 'gap']) setStyle(view.lines, `--${name}-size`, `${lineMetrics()[name]}px`);
+  for (const name of ['chip', 'step', 'bar', 'lane', 'gap'])
+    setStyle(view.lines, `--${name}-size`, `${lineMetrics()[name]}px`);
+  view.lines.toggleAttribute('data-steps', hasSteps(record));
   if (!completion?.length) return drawNothing(view, completion);
   const derived = derive(record, updateIndex(updatesOf(record)));
-  drawAdvantage(view.advantage, completion);
+  drawAdvantage(view.advantage, completion, derived);
   const { chips, lines } = layout(completion, width);
   const first = firstLine(lines, chips, shown);
   drawPager(view.pager, first, shown, lines.length);
@@ -138,20 +130,47 @@ export function drawTokens(view, { lines: shown, fit }, width) {
     completion,
     derived,
     arrays: derived.tokens[selectedRow()],
+    steps: hasSteps(record),
     pin: pinnedToken(),
     scale: barScale(derived),
     measure,
   };
   resize(view.lines, Math.min(shown, lines.length), () => h('div', { class: 'line' })).forEach((node, i) => {
     const [from, end] = lines[first + i];
-    resize(node, end - from, makeChip).forEach((chip, j) => drawChip(chip, chips[from + j], look));
+    resize(node, end - from, makeChip).forEach((chip, j) => {
+      drawChip(chip, chips[from + j], look);
+      if (look.steps)
+        drawStep(chip.children[1], completion, chips[from + j], roomOfStep(completion, chips, from, from + j));
+    });
   });
   setAttr(
     view.lines,
     'aria-label',
     t('tokens.label', { i: selectedRow() + 1, n: completion.length, measure: t(`measure.${measure}`) }),
   );
-  drawLegend(view.legend, derived, !!completion.ref);
+  drawLegend(view.legend, record, derived);
+}
+
+function drawMeasures(node, record, measure) {
+  const measures = measuresOf(record);
+  const make = (i) =>
+    tip(h('button', { type: 'button', role: 'radio' }), () => ({
+      title: t(`measure.${measures[i]}`),
+      text: t(`measure.${measures[i]}.help`),
+    }));
+  resize(node, measures.length, make).forEach((b, i) => {
+    b.onclick = () => chooseMeasure(measures[i]);
+    setText(b, t(`measure.${measures[i]}`));
+    setAttr(b, 'aria-checked', measures[i] === measure);
+  });
+}
+
+// How wide the step of a chip is on its line, from the line's start or its own to the end of the chip.
+function roomOfStep(completion, chips, lineStart, index) {
+  const start = stepAt(completion, chips[index].first)?.first ?? Infinity;
+  let room = 0;
+  for (let i = index; i >= lineStart && chips[i].first >= start; i -= 1) room += chips[i].width;
+  return room;
 }
 
 function drawNothing(view, completion) {
@@ -163,9 +182,12 @@ function drawNothing(view, completion) {
   view.legend.removeAttribute('data-key');
 }
 
-function drawAdvantage(node, { advantage }) {
-  const way = advantage > 0 ? 'up' : advantage < 0 ? 'down' : '';
-  node.replaceChildren('A = ', h('b', { class: way, text: signed(advantage) }));
+function drawAdvantage(node, completion, derived) {
+  const push = pushOf(derived, completion, selectedRow());
+  const isNone = derived.picture.form === 'none';
+  const name = isNone ? t('tokens.push') : completion.advantages ? t('tokens.mean_advantage') : 'A';
+  const way = push > 0 ? 'up' : push < 0 ? 'down' : '';
+  node.replaceChildren(`${name} = `, h('b', { class: way, text: isNone ? signedSmall(push) : signed(push) }));
 }
 
 // The page of lines that was chosen, or the one that holds the pinned token.
@@ -198,9 +220,10 @@ function drawPager(node, first, shown, total) {
   );
 }
 
-// Pixels a nat: the unit is the clip band, so that "outside" is seen before it is read.
-function barScale({ band, range }) {
+// Pixels a nat: the unit is the clip band, so that "outside" is seen before it is read; without a band, the range.
+function barScale({ band, range, picture }) {
   const { bar, lane } = lineMetrics();
+  if (picture.form !== 'clip') return { bar, lane, nat: bar / 2 / range.ratio, range };
   const widest = Math.max(Math.log(band.high), -Math.log(Math.max(band.low, 1e-3)), 1e-3);
   const nat = bar / 2 / (BANDS * Math.min(widest, Math.log(3)));
   return { bar, lane, nat, above: Math.log(band.high) * nat, below: -Math.log(Math.max(band.low, 1e-3)) * nat, range };
@@ -211,6 +234,7 @@ function makeChip() {
     'div',
     { class: 'chip', role: 'button', tabindex: -1 },
     h('span', { class: 'face' }),
+    makeStep(),
     h('span', { class: 'bars' }, h('i', { class: 'band' }), h('i', { class: 'zero' }), h('i', { class: 'bar' })),
     h('span', { class: 'lane' }, h('i')),
   );
@@ -230,9 +254,9 @@ function onChipKey(node, event) {
 }
 
 function chipTip(node) {
-  const { look, chip } = node;
+  const { chip } = node;
   const k = updateIndex(updatesOf(state.record));
-  const about = tokenTip(look.completion, look.arrays, chip.first, k);
+  const about = tokenTip(state.record, selectedRow(), chip.first, k);
   if (chip.end - chip.first > 1) about.rows.push([t('token.parts'), `${chip.first + 1}–${chip.end}`]);
   return about;
 }
@@ -240,15 +264,14 @@ function chipTip(node) {
 function drawChip(node, chip, look) {
   Object.assign(node, { token: chip.first, chip, look });
   const { arrays, completion, measure } = look;
-  const [face, bars, lane] = node.children;
+  const [face, , bars, lane] = node.children;
   const any = (list) => list.subarray(chip.first, chip.end).some(Boolean);
   const strongest = strongestValue(chip, look);
   const pinned = look.pin != null && look.pin >= chip.first && look.pin < chip.end;
   setStyle(node, 'width', `${chip.width}px`);
   drawFace(face, chip);
   setStyle(face, 'background-color', chipColour(measure, strongest, look.derived.range[measure]));
-  const missing = !known(arrays.log[chip.first]);
-  setAttr(node, 'data-state', missing ? 'missing' : any(arrays.dead) ? 'dead' : any(arrays.out) ? 'out' : null);
+  setAttr(node, 'data-state', stateOf(arrays, chip.first, any));
   setAttr(node, 'aria-pressed', pinned);
   setAttr(node, 'tabindex', pinned || (look.pin == null && chip.first === 0) ? 0 : -1);
   setAttr(
@@ -265,10 +288,16 @@ function drawChip(node, chip, look) {
   setStyle(lane.firstChild, 'height', `${kl >= 0.4 ? Math.max(1, kl).toFixed(1) : 0}px`);
 }
 
-function strongestValue(chip, { arrays, completion, measure }) {
+function stateOf(arrays, first, any) {
+  if (!known(arrays.log[first])) return 'missing';
+  if (any(arrays.masked)) return 'masked';
+  return any(arrays.dead) ? 'dead' : any(arrays.out) ? 'out' : null;
+}
+
+function strongestValue(chip, { arrays, measure }) {
   let best = NaN;
   for (let i = chip.first; i < chip.end; i += 1) {
-    const v = measureValue(measure, arrays, completion.advantage, i);
+    const v = measureValue(measure, arrays, i);
     if (!(Math.abs(v) <= Math.abs(best))) best = v;
   }
   return best;
@@ -292,9 +321,11 @@ function drawBar(bars, value, { scale, measure }) {
   const reach = sequential ? scale.bar : half;
   const raw = measure === 'ratio' ? Math.abs(value) * scale.nat : (Math.abs(value) / scale.range[measure]) * reach;
   const size = Math.min(reach, raw);
-  band.hidden = measure !== 'ratio';
-  setStyle(band, 'top', `${Math.max(0, half - scale.above)}px`);
-  setStyle(band, 'height', `${Math.min(half, scale.above) + Math.min(half, scale.below)}px`);
+  band.hidden = measure !== 'ratio' || scale.above == null;
+  if (!band.hidden) {
+    setStyle(band, 'top', `${Math.max(0, half - scale.above)}px`);
+    setStyle(band, 'height', `${Math.min(half, scale.above) + Math.min(half, scale.below)}px`);
+  }
   setStyle(zero, 'top', sequential ? `${scale.bar - 1}px` : `${half}px`);
   setStyle(bar, 'height', `${size > 0.9 ? size.toFixed(1) : 0}px`);
   setStyle(bar, 'top', `${(sequential ? scale.bar - size : value >= 0 ? half - size : half).toFixed(1)}px`);

@@ -1,21 +1,31 @@
 // The why-card: one question this step raises, two sentences, one line of evidence.
+import { derive, hasSteps, isDead } from '../derived.js';
 import { h } from '../dom.js';
 import { fixed, known, share, signed } from '../format.js';
 import { rich, t } from '../i18n.js';
-import { derive } from '../math.js';
 import { metric, recorded, selectedCompletion, updateIndex, updatesOf, viewedRow } from '../select.js';
 import { state } from '../store.js';
 
-/** @typedef {{row: object, record: object, mu: number, k: number, flat: boolean, budget: object}} Facts */
+/** @typedef {{row: object, record: object, mu: number, k: number, method: string, form: string, flat: boolean, budget: object}} Facts */
 
 // The first rule that holds is the one shown: what is most surprising comes first.
 const RULES = [
-  ['dead', (f) => f.record.dead, deadFacts],
+  ['dead', (f) => isDead(f.record), deadFacts],
   [
     'empty',
     () => selectedCompletion()?.length === 0,
     (f) => [['why.f.empty', String(f.record.completions.filter((c) => !c.length).length)]],
   ],
+  ['learned', (f) => f.record.completions.some((c) => c.true_reward != null), learnedFacts],
+  ['ppo', (f) => f.method === 'ppo', criticFacts],
+  ['dpo', (f) => f.method === 'dpo', lossFacts],
+  ['sft', (f) => f.method === 'sft', lossFacts],
+  ['rft', (f) => f.method === 'rft' || f.method === 'online_rft', rftFacts],
+  ...['cap', 'gate', 'phi', 'plain'].map((form) => [
+    form,
+    (f) => f.form === form && (f.mu === 1 || !f.flat),
+    formFacts,
+  ]),
   [
     'one',
     (f) => f.mu === 1 && f.flat,
@@ -48,6 +58,7 @@ const RULES = [
       ['why.f.tokens', String(derive(f.record, f.k).dead)],
     ],
   ],
+  ['process', (f) => hasSteps(f.record), processFacts],
   [
     'gist',
     () => recorded(),
@@ -66,6 +77,48 @@ const RULES = [
   ['kl', (f) => f.budget.kl > Math.max(f.budget.up, f.budget.down) / 2, lossFacts],
   ['watch', () => true, lossFacts],
 ];
+
+const mean = (values) => (values.length ? values.reduce((a, b) => a + b, 0) / values.length : NaN);
+const meanOf = (f, list) => mean(f.record.completions.flatMap((c) => (list(c) ?? []).filter((v) => v != null)));
+
+function processFacts(f) {
+  const steps = f.record.completions.flatMap((c) => c.steps ?? []);
+  return [
+    ['why.f.steps', String(steps.length)],
+    ['why.f.steps_right', String(steps.filter((s) => s.reward > 0).length)],
+    ['why.f.step_mean', fixed(mean(steps.map((s) => s.reward)))],
+  ];
+}
+
+function learnedFacts(f) {
+  return [
+    ['why.f.learned', fixed(f.record.mean)],
+    ['why.f.true', fixed(mean(f.record.completions.map((c) => c.true_reward).filter((v) => v != null)))],
+  ];
+}
+
+function criticFacts(f) {
+  return [
+    ['why.f.value', fixed(meanOf(f, (c) => c.values))],
+    ['why.f.loss', fixed(f.budget.loss, 3)],
+  ];
+}
+
+function rftFacts(f) {
+  const { completions } = f.record;
+  return [['why.f.learned_from', `${completions.filter((c) => !c.masked).length} / ${completions.length}`]];
+}
+
+function formFacts(f) {
+  const logs = derive(f.record, f.k)
+    .tokens.flatMap((t) => Array.from(t.log))
+    .filter(Number.isFinite);
+  const range = [Math.min(0, ...logs), Math.max(0, ...logs)].map((v) => fixed(Math.exp(v)));
+  return [
+    ['why.f.furthest', range.join('–')],
+    ['why.f.loss', fixed(f.budget.loss, 3)],
+  ];
+}
 
 const count = (f, sign) => f.record.completions.filter((c) => Math.sign(c.advantage ?? 0) === sign).length;
 const cutShare = (f) =>
@@ -95,7 +148,9 @@ export function whyCard() {
   const mu = updatesOf(record);
   const k = updateIndex(mu);
   const row = viewedRow() ?? { metrics: {} };
-  const facts = { row, record, mu, k, flat: derive(record, k).flat, budget: record.budget?.[k] ?? {} };
+  const { flat, picture } = derive(record, k);
+  const { method = 'grpo' } = record;
+  const facts = { row, record, mu, k, method, form: picture.form, flat, budget: record.budget?.[k] ?? {} };
   const [name, , evidence] = RULES.find(([, holds]) => holds(facts));
   const values = {
     n: record.completions.length,

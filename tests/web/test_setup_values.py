@@ -1,0 +1,109 @@
+import pytest
+
+from workbench.errors import ConfigError, KnobError
+from workbench.run.bugs import BUGS
+from workbench.run.check import check_knobs, check_run
+from workbench.run.config import RunConfig
+from workbench.run.knobs import Knobs
+from workbench.run.presets import PRESETS, preset_settings
+from workbench.web.setup_values import (
+    SECTIONS,
+    bug_words,
+    default_of,
+    method_words,
+    preset_values,
+    preset_words,
+    refused_section,
+    run_settings,
+    setting_names,
+)
+from workbench.web.setup_words import FIELDS
+
+
+def form_with(preset: str, **changes) -> dict:
+    """Return the values of a form in which a preset was chosen, and then `changes` were made."""
+    return {name: default_of(name) for name in setting_names()} | preset_values(preset) | changes
+
+
+def started(preset: str, **changes) -> tuple[RunConfig, Knobs]:
+    """Return what a press on the button starts."""
+    settings, knobs = run_settings(form_with(preset, **changes))
+    base, values = preset_settings(preset)
+    return RunConfig.from_mapping(base | settings), Knobs().changed(values | knobs)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_choosing_a_preset_and_pressing_the_button_starts_that_preset(preset):
+    settings, knobs = preset_settings(preset)
+    wanted = RunConfig.from_mapping(settings)
+    config, started_knobs = started(preset)
+    assert config == wanted
+    assert started_knobs == Knobs().changed(knobs)
+    check_run(config)
+    check_knobs(config, started_knobs)
+
+
+def test_a_mistake_does_not_stay_from_an_earlier_choice_and_is_never_chosen_by_default():
+    assert default_of("bug") == "none"
+    assert all(preset_values(name)["bug"] == "none" for name, preset in PRESETS.items() if preset.group != "mistakes")
+    assert all(preset_values(name)["method"] == PRESETS[name].settings.get("method", "grpo") for name in PRESETS)
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_mistake_brings_the_knobs_under_which_it_shows(bug):
+    config, knobs = started("addition", bug=bug)
+    check_knobs(config, knobs)
+    assert config.bug == bug
+    assert {name: getattr(knobs, name) for name in BUGS[bug].knobs} == dict(BUGS[bug].knobs)
+
+
+def test_what_a_person_types_is_laid_over_the_preset():
+    config, _ = started("sorting_hacked", reward_weights="1, 0.5, 0", max_steps=7, model="./there", dataset="")
+    assert (config.reward_weights, config.max_steps, config.model, config.dataset) == (
+        (1.0, 0.5, 0.0),
+        7,
+        "./there",
+        None,
+    )
+    with pytest.raises(ConfigError, match="'x' is not a number"):
+        run_settings(form_with("addition", reward_weights="1, x"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "section"),
+    [
+        ({"model": "./no/such/model"}, "model"),
+        ({"max_steps": 0}, "model"),
+        ({"reward_funcs": "nosuch"}, "reward"),
+        ({"reward_weights": "1"}, "reward"),
+        ({"gamma": 7.0}, "method"),
+        ({"dataset": "./no.jsonl"}, "prompts"),
+        ({"method": "dpo", "learn_reward": True}, "reward"),
+        ({"method": "ppo", "bug": "padding_shift"}, "bug"),
+        ({"ref_model_sync_steps": 0, "sync_ref_model": True}, "reference"),
+    ],
+)
+def test_a_refusal_is_told_in_the_section_that_it_is_about(changes, section):
+    with pytest.raises((ConfigError, KnobError)) as refused:
+        config, knobs = started("addition", **changes)
+        check_run(config)
+        check_knobs(config, knobs)
+    assert refused_section(str(refused.value)) == section
+
+
+def test_a_refusal_about_no_setting_is_told_at_the_button():
+    assert refused_section("a run is going on: stop it before starting another") is None
+
+
+def test_every_setting_of_the_form_is_one_of_the_config_and_has_words():
+    assert len(setting_names()) == len(set(setting_names()))
+    assert all(hasattr(RunConfig(), name) and name in FIELDS for names in SECTIONS.values() for name in names)
+    assert all(zh and en for en, zh, _, _ in FIELDS.values())
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_what_is_said_of_a_choice_has_its_knobs_and_its_symptom(lang):
+    assert "β 0.04" in preset_words("addition", lang) and "μ 4" in preset_words("addition", lang)
+    assert BUGS["ratio_inverted"].symptom[lang == "zh"] in bug_words("ratio_inverted", lang)
+    assert bug_words("none", lang) == ""
+    assert ("评论家" if lang == "zh" else "critic") in method_words("ppo", lang)

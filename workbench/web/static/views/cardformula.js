@@ -1,0 +1,132 @@
+// The pinned token's objective and gradient with its numbers, in the form that the loss has.
+import { sequenceLogRatio } from '../derived.js';
+import { h } from '../dom.js';
+import { fixed, known, signed, small } from '../format.js';
+import { t } from '../i18n.js';
+import { gainOf, gradientParts } from '../gradientparts.js';
+import { bounds, clamp } from '../math.js';
+import { sigmoid } from '../objectives.js';
+import { tip } from '../tooltip.js';
+import { sumText } from './steptrack.js';
+
+/** @typedef {{record: object, row: number, token: number, k: number, derived: import('../derived.js').Derived, completion: object, arrays: import('../derived.js').TokenArrays, advantage: number, ratio: number, now: number, old: number, ref: number|undefined}} Facts */
+
+// Three decimals, so that the products are those of the numbers shown.
+const exact = (x) => fixed(x, 3);
+const paren = (x) => (x < 0 ? `(${exact(x)})` : exact(x));
+const em = (text) => h('b', { text });
+const quiet = (text) => h('span', { class: 'faint', text: ` ${text}` });
+const power = (text) => h('sup', { class: 'sup', text });
+
+/** @param {Facts} f  @returns {HTMLElement} */
+export function formula(f) {
+  const head = h('div', { class: 'head' }, h('h2', { class: 'h2', text: t('card.numbers') }));
+  const { form } = f.derived.picture;
+  if (!known(f.ratio) || (form !== 'none' && !known(f.advantage)))
+    return h('div', {}, head, h('p', { class: 'para', text: t('card.no_numbers') }));
+  const rows = [...advantageRows(f), ...ROWS[form](f), gradientRow(f)];
+  const cells = rows.flatMap(([name, parts, help = `card.${name}.help`, numbers = []]) => [
+    tip(h('dt', { text: t(`card.${name}`) }), () => ({ title: t(`card.${name}`), text: t(help), rows: numbers })),
+    h('dd', {}, ...parts),
+  ]);
+  return h('div', {}, head, h('dl', { class: `formula${rows.length > 5 ? ' tight' : ''}` }, ...cells));
+}
+
+// Where tokens have advantages of their own, where this one's comes from.
+function advantageRows({ completion, token, arrays }) {
+  if (completion.steps?.length) return [['advantage', [`A = ${sumText(completion, token)}`]]];
+  if (!arrays.value) return [];
+  return [['critic', ['A = ', em(signed(arrays.advantage[token])), `, V = ${fixed(arrays.value[token])}`]]];
+}
+
+function ratioRow(f) {
+  const terms = `${exact(f.now)} + ${exact(-f.old)}`.replace('+ −', '− ');
+  const byRow = f.record.knobs.importance_sampling_level === 'sequence';
+  return ['ratio', ['r = e', power(byRow ? t('card.sequence') : terms), ' = ', em(exact(f.ratio))]];
+}
+
+const ROWS = {
+  clip(f) {
+    const band = bounds(f.record.knobs);
+    const ratio = Math.min(f.ratio, band.delta);
+    const held = clamp(f.ratio, band.low, band.high);
+    const [free, cut] = [ratio * f.advantage, held * f.advantage];
+    return [
+      ratioRow(f),
+      ['free', [`r · A = ${exact(ratio)} × ${paren(f.advantage)} = `, em(exact(free))]],
+      ['held', [`clip(r) · A = ${exact(held)} × ${paren(f.advantage)} = `, em(exact(cut))]],
+      ['min', [`min(${exact(free)}, ${exact(cut)}) = `, em(exact(Math.min(free, cut)))]],
+    ];
+  },
+  gate(f) {
+    const { knobs } = f.record;
+    const temperature = f.advantage > 0 ? knobs.sapo_temperature_pos : knobs.sapo_temperature_neg;
+    const gate = sigmoid(temperature * (f.ratio - 1));
+    return [
+      ratioRow(f),
+      ['gate', [`σ(τ(r − 1)) = σ(${fixed(temperature)} × ${paren(f.ratio - 1)}) = `, em(exact(gate))]],
+      [
+        'soft',
+        [
+          `4/τ · σ · A = ${exact((4 / temperature) * gate)} × ${paren(f.advantage)} = `,
+          em(exact(f.derived.picture.value(f.ratio, Math.sign(f.advantage)) * Math.abs(f.advantage))),
+        ],
+      ],
+      ['slope', ['g = r · 4σ(1 − σ) = ', em(exact(gainOf(f.record, f.row, f.token, f.k)))]],
+    ];
+  },
+  cap(f) {
+    const { cap } = f.derived.picture;
+    const note = f.ratio > cap ? [quiet(t('card.capped'))] : [];
+    return [
+      ratioRow(f),
+      ['weight', [`g = min(r, ${fixed(cap, 1)}) = `, em(exact(Math.min(f.ratio, cap))), ...note], 'card.cap.help'],
+    ];
+  },
+  phi(f) {
+    const { knobs } = f.record;
+    const good = f.advantage >= 0;
+    const [k, lambda] = good
+      ? [knobs.vespo_k_pos, knobs.vespo_lambda_pos]
+      : [knobs.vespo_k_neg, knobs.vespo_lambda_neg];
+    const log = sequenceLogRatio(f.completion, f.k);
+    const weight = gainOf(f.record, f.row, f.token, f.k);
+    return [
+      ratioRow(f),
+      ['whole', ['s = Π r = e', power(exact(log)), ' = ', em(exact(Math.exp(log)))]],
+      [
+        'weight',
+        ['g = s', power(fixed(k, 1)), ' · e', power(`${fixed(lambda, 1)}(1 − s)`), ' = ', em(exact(weight))],
+        'card.phi.help',
+      ],
+    ];
+  },
+  plain: (f) => [ratioRow(f), ['weight', ['g = ', em('1')], 'card.plain.help']],
+  none: (f) => [['likelihood', ['π = e', power(exact(f.now)), ' = ', em(fixed(Math.exp(f.now), 3))]]],
+};
+
+// ---- the gradient coefficient, and what it is made of where that is known
+
+function gradientRow(f) {
+  const { arrays, token, completion, derived } = f;
+  const whole = arrays.coefficient?.[token];
+  const parts = gradientParts(f.record, f.row, token, f.k);
+  const numbers = [
+    [t('card.weight_w'), small(completion.weight)],
+    ...(parts
+      ? [
+          [t('card.push'), small(parts.push)],
+          [t('card.pull'), small(parts.pull)],
+        ]
+      : []),
+    [t('measure.coefficient'), small(whole)],
+  ];
+  const row = (...dd) => ['gradient', dd, 'card.gradient.help', numbers];
+  if (!parts) return row('c = ', em(small(whole)), quiet(t('card.autograd')));
+  const product = derived.picture.form === 'clip' ? 'w · r · A' : 'w · g · A';
+  const dead = arrays.dead[token] ? quiet(t('card.ignores')) : arrays.masked[token] ? quiet(t('card.left_out')) : null;
+  if (Math.abs(parts.pull) <= 0.005 * Math.abs(whole))
+    return row(dead ? 'c = ' : `c = ${product} = `, em(small(whole)), dead ?? '');
+  if (!parts.push) return row(`c = ${t('card.pull')} = `, em(small(whole)));
+  return row(`${t('card.push')} ${small(parts.push)}, KL ${small(parts.pull)}: c = `, em(small(whole)));
+}

@@ -1,0 +1,66 @@
+// The lower panel over the steps: the KL to the reference.
+import { label, line, s } from '../dom.js';
+import { fixed, known } from '../format.js';
+import { t } from '../i18n.js';
+import { extreme, metric, series, viewedRow } from '../select.js';
+import { linear, niceStep, path, pieces, tickDigits } from '../scale.js';
+import { state } from '../store.js';
+import { HALO, labelX } from './rewardpanel.js';
+
+/** @param {object} a  the axes of the plot  @returns {SVGElement[]} */
+export function klPanel(a) {
+  const values = series('kl');
+  const most = extreme(values, 1, 0);
+  const step = niceStep((most || 0.1) / 1.2);
+  const top = Math.max(most * 1.06, step);
+  const y = linear(0, top, a.bottom, a.klTop);
+  a.klY = y;
+  const shown = [0, step];
+  const grid = shown.flatMap((v) => [
+    line(a.left, y(v), a.right, y(v), { stroke: v ? 'var(--line)' : 'var(--line2)' }),
+    label(a.left - 4, y(v) + 4, v ? fixed(v, tickDigits([0, step])) : '0', {
+      'text-anchor': 'end',
+      'font-size': a.font,
+    }),
+  ]);
+  const title = label(0, a.klTop - 9, t('curves.kl_title', { form: state.knobs.kl_estimator ?? 'k3' }), {
+    'font-size': a.font + 1,
+    'font-weight': 650,
+    fill: 'var(--ink)',
+  });
+  const lines = pieces(series('step').map(a.x), values);
+  const now = metric(viewedRow(), 'kl');
+  if (!lines.length)
+    return [
+      ...grid,
+      title,
+      ...(state.rows.length
+        ? [label(a.left + 8, a.bottom - 10, t('curves.no_kl'), { 'font-size': a.font, fill: 'var(--ink2)' })]
+        : []),
+    ];
+  const area = lines
+    .map(
+      (p) =>
+        `M${p[0][0].toFixed(1)} ${y(0)}L${p.map(([x, v]) => `${x.toFixed(1)} ${y(v).toFixed(1)}`).join('L')}L${p.at(-1)[0].toFixed(1)} ${y(0)}Z`,
+    )
+    .join('');
+  const end = values.findLast(known);
+  return [
+    ...grid,
+    title,
+    s('path', { d: area, fill: 'var(--kl)', 'fill-opacity': 0.13 }),
+    s('path', {
+      d: path(lines, y),
+      fill: 'none',
+      stroke: 'var(--kl)',
+      'stroke-width': 1.6,
+      'stroke-linejoin': 'round',
+    }),
+    label(labelX(a), Math.min(a.bottom - 1, y(end) + 4), fixed(now, 3), {
+      ...HALO,
+      'font-size': a.font + 0.5,
+      'font-weight': 600,
+      fill: 'var(--kl)',
+    }),
+  ];
+}

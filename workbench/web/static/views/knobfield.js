@@ -1,0 +1,63 @@
+// One knob in a popover: its name, its control, and a line for what is pending, refused or without effect.
+import { ask } from '../actions.js';
+import { h, setAttr, setText } from '../dom.js';
+import { pick, t } from '../i18n.js';
+import { knobSpec, knobText, unusedWhy } from '../knobwords.js';
+import { proposed } from '../select.js';
+import { state } from '../store.js';
+import { tip } from '../tooltip.js';
+import { knobControl } from './knobcontrols.js';
+
+/**
+ * @typedef {{name: string, node: HTMLElement, refresh: () => void, settle: () => void}} Field
+ * `settle` forgets a refusal: something has changed since.
+ */
+
+/**
+ * A knob's field. A brief one is a line whose help is a hover; a full one says its help.
+ * @param {string} name  @param {boolean} brief  @returns {Field}
+ */
+export function knobField(name, brief) {
+  const spec = knobSpec(name);
+  const says = h('p', { class: 'says', role: 'status' });
+  let refusal = null;
+  const apply = async (value) => {
+    refusal = await ask('knobs', { [name]: value });
+    field.refresh(refusal != null);
+  };
+  const control = knobControl(spec, apply);
+  const title = h('b', {}, h('span', { class: 'symbol', text: spec.symbol }), ` ${pick(spec.label)}`);
+  const head = h('div', { class: 'field-head' }, title, control.beside);
+  const help = brief ? null : h('p', { class: 'help', text: pick(spec.help) });
+  const node = h('div', { class: `field${brief ? ' brief' : ''}`, 'data-field': name }, head, control.node, help, says);
+  if (brief)
+    tip(title, () => ({
+      title: pick(spec.label),
+      text: pick(spec.help),
+      rows: [['', t(`knob.effect.${spec.takes_effect}`)]],
+    }));
+  const field = {
+    name,
+    node,
+    refresh(again = false) {
+      control.refresh(proposed()[name], again);
+      const unused = unusedWhy(name, proposed());
+      setText(says, refusal ?? unused ?? status(spec, brief));
+      says.classList.toggle('error', refusal != null);
+      setAttr(node, 'data-unused', unused ? '' : null);
+    },
+    settle: () => (refusal = null),
+  };
+  return field;
+}
+
+function status({ name, takes_effect: effect }, brief) {
+  const waiting = state.pending[name];
+  if (waiting)
+    return t('knob.waiting', { old: knobText(name, waiting.old), new: knobText(name, waiting.new), n: waiting.step });
+  const last = state.events.findLast((e) => e.knob === name);
+  const when = brief ? '' : t(`knob.effect.${effect}`);
+  return last
+    ? `${t('knob.since', { old: knobText(name, last.old), new: knobText(name, last.new), n: last.step })} ${when}`
+    : when;
+}

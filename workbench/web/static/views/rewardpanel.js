@@ -1,0 +1,130 @@
+// The upper panel over the steps: reward with its parts, or the learned reward beside the true one.
+import { label, line, s } from '../dom.js';
+import { fixed, known } from '../format.js';
+import { t } from '../i18n.js';
+import { ema } from '../math.js';
+import { isLearned, rewardLines } from '../rewards.js';
+import { extreme, series, viewedRow, viewedStep } from '../select.js';
+import { linear, path, pieces, tickDigits, ticks } from '../scale.js';
+import { state } from '../store.js';
+
+const COMPONENTS = 4;
+// Labels may lie on grid lines and knob marks.
+export const HALO = { 'paint-order': 'stroke', stroke: 'var(--sheet)', 'stroke-width': 4 };
+const TONES = ['var(--s2)', 'var(--s2)', 'var(--s3)', 'var(--s3)'];
+
+/** @param {object} a  the axes of the plot  @returns {SVGElement[]} */
+export function rewardPanel(a) {
+  const { lines: all, own } = rewardLines();
+  const lines = all.slice(0, 1 + COMPONENTS);
+  const { y, grid } = scale(a, lines, own);
+  if (!state.rows.length) return [...grid, emptyNote(a)];
+  const xs = series('step').map(a.x);
+  const dense = state.rows.length > (a.right - a.left) / 4;
+  const smooth = (ys) => ema(ys, 2 / (Math.max(4, ys.length / 25) + 1));
+  const thick = lines.filter(isThick);
+  const thin = lines.filter((each) => !isThick(each));
+  const drawn = { a, xs, y };
+  // The cursor's dot lies on the thick line.
+  const top = thick[0].heights;
+  a.rewardAt = (row) => (row ? y(top[state.rows.indexOf(row)]) : null);
+  return [
+    ...grid,
+    ...(own ? [] : [band(xs, y)]),
+    ...(dense ? thick.map((each) => curve(drawn, each.heights, 'var(--line2)', 1)) : []),
+    ...thin.map((each, i) =>
+      curve(drawn, dense ? smooth(each.heights) : each.heights, TONES[i], 1.3, each.is === 'part' ? 'none' : '4 3'),
+    ),
+    ...(dense ? [] : thick.flatMap((each) => dots(drawn, each))),
+    ...thick
+      .map((each) => curve(drawn, smooth(each.heights), toneOf(each), 2, each.is === 'learned' ? '6 4' : 'none'))
+      .reverse(),
+    ...endLabels(
+      a,
+      lines.map((each) => ({
+        ...each,
+        end: y((isThick(each) ? smooth(each.heights) : each.heights).findLast(known) ?? 0),
+      })),
+    ),
+  ];
+}
+
+const isThick = ({ is }) => is === 'main' || is === 'learned';
+const toneOf = ({ is }) => (is === 'learned' ? 'var(--s1)' : 'var(--ink)');
+
+function scale(a, lines, own) {
+  const band = own ? [] : [series('reward_low'), series('reward_high')];
+  const all = [...lines.map((each) => each.heights), ...band];
+  const best = own || isLearned() ? 0 : (state.record?.reward_max ?? 0);
+  const top = all.reduce((most, values) => extreme(values, 1, most), best) || 1;
+  const low = all.reduce((least, values) => extreme(values, -1, least), 0);
+  const y = linear(low, top * 1.06, a.rewardBottom, a.top);
+  const values = ticks(low, top, Math.max(2, (a.rewardBottom - a.top) / 28));
+  const number = (v) =>
+    label(a.left - 6, y(v) + 4, fixed(v, tickDigits(values)), { 'text-anchor': 'end', 'font-size': a.font });
+  const grid = values.flatMap((v) => [
+    line(a.left, y(v), a.right, y(v), { stroke: v === 0 ? 'var(--line2)' : 'var(--line)' }),
+    ...(own ? [] : [number(v)]),
+  ]);
+  return { y, grid };
+}
+
+const curve = ({ xs, y }, ys, stroke, width, dash = 'none') =>
+  s('path', {
+    d: path(pieces(xs, ys), y),
+    fill: 'none',
+    stroke,
+    'stroke-width': width,
+    'stroke-dasharray': dash,
+    'stroke-linejoin': 'round',
+  });
+
+const dots = ({ xs, y }, each) =>
+  each.heights.flatMap((v, i) =>
+    known(v) ? [s('circle', { cx: xs[i], cy: y(v), r: 1.9, fill: toneOf(each), 'fill-opacity': 0.42 })] : [],
+  );
+
+function band(xs, y) {
+  const upper = pieces(xs, series('reward_high'));
+  const lower = pieces(xs, series('reward_low'));
+  const at = ([x, v]) => `${x.toFixed(1)} ${y(v).toFixed(1)}`;
+  const d = upper
+    .map((p, i) => (lower[i] ? `M${p.map(at).join('L')}L${[...lower[i]].reverse().map(at).join('L')}Z` : ''))
+    .join('');
+  return s('path', { d, fill: 'var(--s1)', 'fill-opacity': 0.1 });
+}
+
+// Names stand at the ends of their lines; their numbers are those of the viewed step.
+function endLabels(a, lines) {
+  const row = viewedRow();
+  const items = lines.map((each) => ({
+    text: `${each.label} ${fixed(each.of(row))}`,
+    at: each.end,
+    main: each.is === 'main',
+  }));
+  spread(items, a.font + 2, a.top + 4, a.rewardBottom - 2);
+  const x = labelX(a);
+  return items.map((it) =>
+    label(x, it.at + 4, it.text, {
+      ...HALO,
+      'font-size': a.font + (it.main ? 0.5 : 0),
+      'font-weight': it.main ? 600 : 400,
+      fill: it.main ? 'var(--ink)' : 'var(--ink2)',
+    }),
+  );
+}
+
+/** Where labels stand: right of the newest step and of the cursor. @param {object} a  @returns {number} */
+export const labelX = (a) => Math.min(a.right + 10, Math.max(a.x(state.rows.at(-1).step), a.x(viewedStep())) + 10);
+
+// Push labels apart, downwards first, then back up from the floor.
+function spread(items, pitch, top, bottom) {
+  items.sort((p, q) => p.at - q.at);
+  items.forEach((it, i) => (it.at = Math.max(it.at, i ? items[i - 1].at + pitch : top)));
+  for (let i = items.length - 1, floor = bottom; i >= 0; i -= 1, floor = items[i + 1].at - pitch)
+    items[i].at = Math.min(items[i].at, floor);
+}
+
+function emptyNote(a) {
+  return label(a.left + 8, a.top + 20, t('curves.empty'), { 'font-size': a.font + 1, fill: 'var(--ink2)' });
+}
