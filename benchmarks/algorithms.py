@@ -1,18 +1,15 @@
 """Every preset that trains on addition, after the same number of generated tokens: `python -m benchmarks.algorithms`.
 
-One process per run, as many at once as there are cores. Tokens are those of completions: written by the policy (for SFT
+As many runs at once as there are cores. Tokens are those of completions: written by the policy (for SFT
 by a demonstrator), thrown-away groups included. "Right" is the share of right sums among eight
 completions of each of 64 prompts, the same for all runs, drawn with another seed than the runs' own.
 """
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -34,20 +31,16 @@ def main() -> None:
     parser.add_argument(
         "--rows", type=Path, default=Path("runs/algorithms.jsonl"), help="runs made already; goes on there"
     )
-    parser.add_argument("--run", nargs=2, metavar=("PRESET", "SEED"), help="make one run and print it as JSON")
     options = parser.parse_args()
-    if options.run:
-        preset, seed = options.run
-        print(json.dumps(measure(preset, int(seed), options.tokens)))
-        return
     rows = read_rows(options.rows, options.tokens)
     made = {(row["preset"], row["seed"]) for row in rows}
     runs = [(preset, seed) for seed in range(options.seeds) for preset in options.presets]
     options.rows.parent.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(os.cpu_count()) as pool, options.rows.open("a") as file:
-        for row in pool.map(partial(_in_own_process, options.tokens), [run for run in runs if run not in made]):
-            rows.append(row)
-            print(json.dumps(row), file=file, flush=True)
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool, options.rows.open("a") as file:
+        waiting = [pool.submit(measure, *run, options.tokens) for run in runs if run not in made]
+        for done in as_completed(waiting):
+            rows.append(done.result())
+            print(json.dumps(rows[-1]), file=file, flush=True)
     start = evaluate(RunConfig(task="addition"), SAMPLING, None)
     print(f"{options.tokens} completion tokens a run, {options.seeds} seeds: mean [lowest, highest]. Before training:")
     print(f"{start.right:.0%} right, {start.length:.1f} tokens long.\n")
@@ -115,14 +108,6 @@ def _range(values: Sequence[float | None], form: str) -> str:
         return "–"
     mean, low, high = (form.format(value) for value in (fmean(known), min(known), max(known)))
     return f"{mean} [{low}, {high}]"
-
-
-def _in_own_process(num_tokens: int, run: tuple[str, int]) -> Row:
-    preset, seed = run
-    command = [sys.executable, "-m", "benchmarks.algorithms", "--tokens", str(num_tokens), "--run", preset, str(seed)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    print(f"{preset}, seed {seed}", file=sys.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":

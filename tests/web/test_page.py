@@ -52,6 +52,13 @@ def delta(address: str) -> dict:
         return json.loads(answer.read())
 
 
+def start(address: str, config: dict) -> None:
+    body = json.dumps({"config": config}).encode()
+    command = urllib.request.Request(f"{address}/wb/do/start", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(command) as answer:
+        assert json.loads(answer.read()) == {"ok": True}
+
+
 def expect_state(page: Page, state: str) -> None:
     expect(page.locator(".badge")).to_have_attribute("data-state", state, timeout=PATIENCE_MS)
 
@@ -211,11 +218,11 @@ def test_a_run_with_a_mistake_says_so_on_every_tab(page: Page, address: str) -> 
     open_form(page, address)
     page.locator("#wb-set-preset-group").get_by_text("Mistakes").click()
     expect(page.locator("#wb-set-bug input")).not_to_have_value("none", timeout=PATIENCE_MS)
-    page.locator("#wb-set-max-steps input").fill("1")
     page.locator("#wb-setup-train").click()
     badge = page.locator(".bug")
     expect(badge).to_be_visible(timeout=PATIENCE_MS)
-    expect_state(page, "finished")
+    page.locator("[data-do=stop]").click()
+    expect_state(page, "stopped")
     for tab in ("Curves", "Set up", "Live"):
         page.get_by_role("tab", name=tab).click()
         expect(badge).to_be_visible()
@@ -226,8 +233,8 @@ def test_a_run_with_a_mistake_says_so_on_every_tab(page: Page, address: str) -> 
 
 
 def test_all_knobs_are_in_the_last_chip_and_one_that_is_refused_goes_back(page: Page, address: str) -> None:
+    start(address, {"max_steps": 10_000})
     open_page(page, address)
-    page.locator("[data-do=again]").click()
     expect_state(page, "running")
     page.locator("[data-knob=others]").click()
     popover = page.locator(".popover")

@@ -57,7 +57,7 @@ class Workbench:
 
     def memory_of_others(self, store: RunStore) -> dict[str, Mapping[str, int]]:
         """Return what runs of other methods on the same model held at their newest step, by method."""
-        others = [s for s in self._stores.values() if s.config.model == store.config.model]
+        others = [s for s in list(self._stores.values()) if s.config.model == store.config.model]
         newest = {s.config.method: s.memory for s in others if s.config.method != store.config.method}
         return {method: memory for method, memory in newest.items() if memory}
 

@@ -24,7 +24,7 @@ class SelectionKnobs:
     off_policy_mask_threshold: float | None = knob(
         None,
         kind="float",
-        symbol="δ mask",
+        symbol="δπ",
         low=0.0,
         high=100.0,
         slider=(0.0, 1.0, 0.01),

@@ -8,9 +8,16 @@ from workbench.run.preset import Preset
 _BASE = {"max_completion_length": 48, "num_iterations": 1}
 
 
-def _neighbour(method: str, title: tuple[str, str], description: tuple[str, str], **knobs: Any) -> Preset:
-    settings = {"task": "addition", "max_steps": 100, "method": method}
-    return Preset(title, description, settings, _BASE | knobs, group="neighbours")
+def _neighbour(
+    method: str,
+    title: tuple[str, str],
+    description: tuple[str, str],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    **knobs: Any,
+) -> Preset:
+    own = {"task": "addition", "max_steps": 100, "method": method}
+    return Preset(title, description, own | dict(settings or {}), _BASE | knobs, group="neighbours")
 
 
 NEIGHBOUR_PRESETS: Mapping[str, Preset] = {
@@ -21,11 +28,12 @@ NEIGHBOUR_PRESETS: Mapping[str, Preset] = {
             "A second model, the critic, says what each token was worth (arXiv 1707.06347).",
             "另有一个评论家模型，估计每个词元的价值（arXiv 1707.06347）。",
         ),
-        num_iterations=4,
+        settings={"critic_learning_rate": 5e-3},
+        num_iterations=2,
         beta=0.04,
         kl_in="reward",
         kl_estimator="k1",
-        learning_rate=2e-4,
+        learning_rate=5e-4,
         loss_type="dapo",
     ),
     "dpo": _neighbour(
