@@ -98,7 +98,7 @@ def _by_step(samples: Samples, learner: Learner, knobs: Knobs) -> Advantages:
 
 
 def _token_ends(
-    tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int], text: str, steps: Sequence[StepReward]
+    tokenizer: PreTrainedTokenizerBase, token_ids: list[int], text: str, steps: Sequence[StepReward]
 ) -> list[int]:
     """Return how many tokens it takes to write each step; the one that ends the text has the end-of-sequence token."""
     ends = []
@@ -109,7 +109,7 @@ def _token_ends(
         low, high = ends[-1] if ends else 0, len(token_ids)
         while low < high:
             middle = (low + high) // 2
-            written: str = tokenizer.decode(token_ids[:middle], skip_special_tokens=True)
+            written = str(tokenizer.decode(token_ids[:middle], skip_special_tokens=True))
             low, high = (low, middle) if len(written) >= step.end else (middle + 1, high)
         ends.append(max(low, 1))
     return ends

@@ -133,7 +133,7 @@ class GroupRecord:
     mean: float | None
     std: float | None
     is_dead: bool
-    budget: tuple[Mapping[str, float], ...]  # U × {up, down, kl, lost, loss}
+    budget: tuple[Mapping[str, float | None], ...]  # U × {up, down, kl, lost, loss}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
