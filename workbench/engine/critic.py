@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from transformers import AutoModel
 
 from workbench.engine.batch import TokenBatch
 from workbench.engine.loading import load
-from workbench.engine.lora import ADAPTER, forward_folded
+from workbench.engine.lora import forward_folded, with_adapter_beside
 from workbench.engine.policy import Policy
 from workbench.engine.storage import gradients_of, num_bytes
 from workbench.grpo import value_loss
@@ -103,10 +102,9 @@ def load_critic(config: RunConfig, policy: Policy) -> Critic:
         model_location(config.model),
         dtype=policy.dtype,
     ).to(policy.device)
-    lora = LoraConfig(r=config.lora_r, lora_alpha=config.lora_alpha, target_modules="all-linear", lora_dropout=0.0)
     with torch.random.fork_rng(devices=[policy.device] if policy.device.type == "cuda" else []):
         torch.manual_seed(config.seed)
-        model = get_peft_model(base, lora, adapter_name=ADAPTER)
+        model = with_adapter_beside(base, config)
         head = torch.nn.Linear(base.config.get_text_config().hidden_size, 1, device=policy.device)
     model.eval()
     for weight in head.parameters():

@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
 from workbench.engine.loading import load, load_padding_tokenizer
+from workbench.engine.lora import with_adapter_beside
 from workbench.engine.policy import Policy
 from workbench.engine.prompts import render_prompt
 from workbench.engine.reward_model import RewardModel
@@ -115,14 +115,7 @@ def load_learned_reward(config: RunConfig, policy: Policy) -> LearnedReward:
     with torch.random.fork_rng(devices=[policy.device] if policy.device.type == "cuda" else []):
         torch.manual_seed(config.seed)
         base = _classifier_on_weights_of(policy, f"model={config.model!r}", tokenizer.pad_token_id)
-        lora = LoraConfig(
-            task_type="SEQ_CLS",
-            r=config.lora_r,
-            lora_alpha=config.lora_alpha,
-            target_modules="all-linear",
-            lora_dropout=0.0,
-        )
-        model = get_peft_model(base, lora)
+        model = with_adapter_beside(base, config, "SEQ_CLS")
     model.eval()
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     for weight in trained:

@@ -1,15 +1,35 @@
-"""The adapter folded into the base weights: W + s·B·A instead of W beside s·B·A, the same in fewer operations."""
+"""The adapter: put beside the base weights, or folded into them, W + s·B·A, the same in fewer operations."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
+from workbench.run.config import RunConfig
+
 ADAPTER = "default"
+
+
+def with_adapter_beside(model: Any, config: RunConfig, task_type: str | None = None) -> Any:
+    """Return the model with a new adapter beside all its linear layers, as `config` asks for it. Draws random numbers.
+
+    `task_type` is PEFT's: "SEQ_CLS" also trains the head.
+    """
+    lora = LoraConfig(
+        task_type=task_type,
+        r=config.lora_r,
+        lora_alpha=config.lora_alpha,
+        target_modules="all-linear",
+        lora_dropout=0.0,
+    )
+    with warnings.catch_warnings():  # PEFT asks for it by a name that transformers is giving up
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        return get_peft_model(model, lora, adapter_name=ADAPTER)
 
 
 def lora_layers(model: PeftModel) -> dict[str, Any]:

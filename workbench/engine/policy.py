@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from peft import LoraConfig, get_peft_model
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from safetensors.torch import save_file
 from torch import Tensor
@@ -18,7 +17,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedT
 
 from workbench.engine.device import find_device, find_dtype
 from workbench.engine.loading import load
-from workbench.engine.lora import ADAPTER, copy_adapter, forward_folded, is_switched_off, merged, with_adapter
+from workbench.engine.lora import (
+    ADAPTER,
+    copy_adapter,
+    forward_folded,
+    is_switched_off,
+    merged,
+    with_adapter,
+    with_adapter_beside,
+)
 from workbench.errors import ConfigError
 from workbench.models.location import model_location
 from workbench.run.config import RunConfig
@@ -119,16 +126,9 @@ def load_policy(config: RunConfig) -> Policy:
     tokenizer = load(f"model={config.model!r}", AutoTokenizer.from_pretrained, location)
     base: Any = load(f"model={config.model!r}", AutoModelForCausalLM.from_pretrained, location, dtype=dtype)
     base.to(device)
-    lora = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=config.lora_r,
-        lora_alpha=config.lora_alpha,
-        target_modules="all-linear",
-        lora_dropout=0.0,
-    )
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
-        model = get_peft_model(base, lora, adapter_name=ADAPTER)
+        model = with_adapter_beside(base, config, "CAUSAL_LM")
     model.eval()  # dropout off everywhere, or the first ratio would not be exactly 1
     eos_ids, pad_id = _special_ids(tokenizer, base)
     inputs = frozenset(inspect.signature(base.forward).parameters)
