@@ -8,7 +8,7 @@ import torch
 from tests.engine.arrays import adapter_of, completions_of, finish, run_steps, tokens_of
 from tests.engine.learners import make_learner, see_step, take_step
 from workbench.engine import trainer
-from workbench.engine.methods import STAGES
+from workbench.engine.methods import METHOD_STAGES
 from workbench.engine.objective import loss_options
 from workbench.engine.policy import load_policy
 from workbench.engine.prompts import encode_prompts
@@ -28,7 +28,7 @@ LIKELIHOODS = ("online_rft", "rft", "sft")
 
 
 def test_every_method_of_a_config_has_its_stages():
-    assert set(STAGES) == set(METHODS)
+    assert set(METHOD_STAGES) == set(METHODS)
 
 
 # What holds for all of them

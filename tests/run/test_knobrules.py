@@ -1,8 +1,9 @@
 import pytest
 
 from workbench.errors import KnobError
-from workbench.run.knobrules import _RULES
-from workbench.run.knobs import KnobBoard, Knobs
+from workbench.grpo import ADVANTAGE_ESTIMATORS, CLIPPED_LOSS_TYPES, KL_NAMES, LOSS_TYPES
+from workbench.run.knobrules import _RULES, CLIPPED_LOSSES
+from workbench.run.knobs import KnobBoard, Knobs, knob_spec
 
 # Two knobs that cannot go together, and a word of the sentence that says why.
 REFUSED = [
@@ -60,3 +61,11 @@ def test_a_refused_combination_leaves_the_board_as_it_was():
     with pytest.raises(KnobError, match="whole vocabulary"):
         board.propose(beta=0.1, kl_estimator="exact")
     assert board.take() == Knobs(top_k=5)
+
+
+def test_the_knobs_offer_what_the_formulas_know():
+    """The knobs cannot import the formulas, which need torch: their lists are written twice and must agree."""
+    assert set(knob_spec("loss_type").choices) == set(LOSS_TYPES)
+    assert set(CLIPPED_LOSSES) == set(CLIPPED_LOSS_TYPES)
+    assert set(knob_spec("advantage_estimator").choices) == set(ADVANTAGE_ESTIMATORS)
+    assert set(knob_spec("kl_estimator").choices) == set(KL_NAMES)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from workbench.engine.clock import Clock
 from workbench.engine.learner import Learner
+from workbench.engine.policy import Policy
 from workbench.engine.prompts import PromptBatch, encode_prompts
-from workbench.engine.rewards import Judgement, join_judgements, judge_completions
+from workbench.engine.rewards import Judge, Judgement, join_judgements, judge_completions
 from workbench.engine.sampling import Rollout, join_rollouts, sample_groups
 from workbench.grpo import is_dead
 from workbench.run.knobs import Knobs
@@ -91,18 +92,23 @@ def sample_once(
     clock.lap("sample")
 
     yield Progress(step, "reward")
-    samples = judge_rollout(examples, prompts, rollout, learner, knobs.temperature)
+    samples = judge_rollout(examples, prompts, rollout, policy, learner.judge, knobs.temperature)
     clock.lap("reward")
     return samples
 
 
 def judge_rollout(
-    examples: Sequence[Example], prompts: PromptBatch, rollout: Rollout, learner: Learner, temperature: float
+    examples: Sequence[Example],
+    prompts: PromptBatch,
+    rollout: Rollout,
+    policy: Policy,
+    judge: Judge,
+    temperature: float,
 ) -> Samples:
     """Return the completions, as many of each example, with their texts and rewards."""
     token_ids = [ids[kept].tolist() for ids, kept in zip(rollout.token_ids.cpu(), rollout.mask.cpu(), strict=True)]
-    texts = [str(text) for text in learner.policy.tokenizer.batch_decode(token_ids, skip_special_tokens=True)]
-    judgement = judge_completions(learner.judge, examples, texts, token_ids, len(texts) // len(examples))
+    texts = [str(text) for text in policy.tokenizer.batch_decode(token_ids, skip_special_tokens=True)]
+    judgement = judge_completions(judge, examples, texts, token_ids, len(texts) // len(examples))
     return Samples(examples, prompts, rollout, texts, judgement, temperature)
 
 

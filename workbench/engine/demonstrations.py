@@ -44,7 +44,7 @@ def collect_demonstrations(
     clock.lap("sample")
 
     yield Progress(step, "reward")
-    samples = judge_rollout(examples, prompts, rollout, learner, TEMPERATURE)
+    samples = judge_rollout(examples, prompts, rollout, policy, learner.judge, TEMPERATURE)
     clock.lap("reward")
     return replace(samples, is_own=False)
 

@@ -11,10 +11,11 @@ import torch
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from safetensors.torch import load_file
 
+from workbench.engine.collect import judge_rollout
 from workbench.engine.lora import ADAPTER
 from workbench.engine.policy import Policy, load_policy
 from workbench.engine.prompts import encode_prompts
-from workbench.engine.rewards import judge_completions, make_judge
+from workbench.engine.rewards import make_judge
 from workbench.engine.sampling import sample_groups
 from workbench.errors import ConfigError
 from workbench.run.config import RunConfig
@@ -49,13 +50,10 @@ def evaluate(config: RunConfig, knobs: Knobs, adapter: Path | None, *, num_promp
     generator = torch.Generator(policy.device).manual_seed(HELD_OUT_SEED)
     prompts = encode_prompts(policy, [example["prompt"] for example in examples])
     rollout = _finish(sample_groups(policy, prompts, knobs, step=0, generator=generator))
-    token_ids = [ids[kept].tolist() for ids, kept in zip(rollout.token_ids.cpu(), rollout.mask.cpu(), strict=True)]
-    texts = policy.tokenizer.batch_decode(token_ids, skip_special_tokens=True)
-    judgement = judge_completions(judge, examples, texts, token_ids, knobs.num_generations)
-    right = judge.correctness(judgement)
+    samples = judge_rollout(examples, prompts, rollout, policy, judge, knobs.temperature)
     return Evaluation(
-        right=fmean(bool(each) for each in right),
-        reward=judgement.totals.nanmean().item(),
+        right=fmean(bool(each) for each in judge.correctness(samples.judgement)),
+        reward=samples.judgement.totals.nanmean().item(),
         length=rollout.lengths.float().mean().item(),
     )
 

@@ -110,7 +110,7 @@ def _weights(samples: Samples, batch: TokenBatch, knobs: Knobs) -> BatchWeights:
 
 
 #                       completions               what counts        what is lowered
-STAGES: Mapping[str, Stages] = {
+METHOD_STAGES: Mapping[str, Stages] = {
     "grpo": Stages(collect_samples, against_the_group, policy_gradient),
     "ppo": Stages(collect_samples, critic_advantages, policy_gradient),
     "dpo": Stages(collect_samples, best_and_worst, preference),

@@ -12,7 +12,7 @@ from workbench.engine.clock import Clock
 from workbench.engine.learner import Learner
 from workbench.engine.measure import measure
 from workbench.engine.memory import forget_peak, memory_of
-from workbench.engine.methods import STAGES
+from workbench.engine.methods import METHOD_STAGES
 from workbench.engine.ppo import teach_critic
 from workbench.engine.stepdata import StepData
 from workbench.engine.update import update_policy
@@ -25,7 +25,7 @@ def train_step(step: int, learner: Learner, knobs: Knobs, clock: Clock) -> Gener
 
     A method differs from GRPO in the completions, in what makes them count, and in the loss: see `methods.py`.
     """
-    method, bug = STAGES[learner.config.method], HOOKS[learner.config.bug]
+    method, bug = METHOD_STAGES[learner.config.method], HOOKS[learner.config.bug]
     forget_peak(learner.policy.device)
     knobs = bug.knobs(knobs)
     samples = yield from method.collect(step, learner, knobs, clock)
