@@ -9,6 +9,7 @@ from pathlib import Path
 
 from workbench import __version__
 from workbench.errors import ConfigError
+from workbench.imports import import_engine, quick_imports
 from workbench.run.config import RunConfig
 from workbench.run.knobs import KnobBoard
 from workbench.run.presets import get_preset
@@ -21,6 +22,7 @@ from workbench.run.workbench import Workbench
 
 def open_engine(config: RunConfig, board: KnobBoard, adapter_folder: Path | None) -> Engine:
     """Return the engine's iterator; torch is imported on the thread that drives it, so that the page need not wait."""
+    import_engine()
     from workbench.engine.trainer import train  # noqa: PLC0415
 
     yield from train(config, board, adapter_folder=adapter_folder)
@@ -51,11 +53,9 @@ def main(arguments: list[str]) -> int:
         return 2
     workbench = Workbench(shown, open_engine, runs_folder=options.runs_folder, preset=options.preset)
 
-    gc.disable()  # importing makes no garbage to speak of, and looking for it takes half a second
-    from workbench.web.server import create_app, serve  # noqa: PLC0415 - gradio takes seconds; errors above need none
-
+    with quick_imports():
+        from workbench.web.server import create_app, serve  # noqa: PLC0415 - gradio takes seconds; errors need none
     gc.freeze()  # what is imported stays; later collections need not look at it
-    gc.enable()
     app = create_app(workbench, __version__, hosts=(options.host,))
     serve(app, options.host, options.port, lambda address: _announce(address, not options.no_browser))
     return 0
@@ -67,13 +67,9 @@ def _replay(folder: Path) -> RunStore:
 
 def _announce(address: str, opens_browser: bool) -> None:
     print(f"GRPO workbench: {address}", flush=True)
-    threading.Timer(3.0, _import_engine).start()  # the first page is served first, then the slow imports begin
+    threading.Timer(3.0, import_engine).start()  # the first page is served first, then the slow imports begin
     if opens_browser:
         webbrowser.open(address)
-
-
-def _import_engine() -> None:
-    import workbench.engine.trainer  # noqa: F401, PLC0415
 
 
 if __name__ == "__main__":

@@ -1,96 +1,121 @@
-"""What the page costs and how fast it is there: the real server, the real page in headless Chromium, in one run."""
+"""What the page costs and how quickly it shows what is new: the real server, the real page in headless Chromium."""
 
 import json
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import pairwise
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-ASKING = """
-import json, sys, time
-from urllib.request import urlopen
-address, run, rows, events = sys.argv[1], "", 0, 0
-while True:
-    delta = json.load(urlopen(f"{address}/wb/delta?run={run}&since={rows}&events={events}"))
-    run, rows, events = delta["run"], delta["next"], delta["next_event"]
-    if delta["rows"]:
-        urlopen(f"{address}/wb/group/{run}/{delta['rows'][-1]['step']}").read()
-    time.sleep(0.3)
-"""
+from benchmarks.browser import app, get, headless_browser, num_steps, post, served, tabs, wait_for_steps, written_at
+
 STEPS = 15
 ROUNDS = 3
+NEWS_STEPS = 24
+NUM_WATCHERS = 8
+ASKING = """
+import json, sys, threading
+from urllib.request import urlopen
+def ask():
+    run, rows, events, news = "", 0, 0, -1
+    while True:
+        query = f"run={run}&since={rows}&events={events}&news={news}&group=-1"
+        with urlopen(f"{sys.argv[1]}/wb/delta?{query}") as answer:
+            body = answer.read()
+        if body:
+            delta = json.loads(body)
+            run, rows, events, news = (delta[name] for name in ("run", "next", "next_event", "news"))
+for _ in range(int(sys.argv[2])):
+    threading.Thread(target=ask).start()
+"""
+WATCH = """async () => {
+  const { state, watch } = await import('/wb/static/store.js');
+  window.shown = [];
+  // A task queued in a frame runs when the frame is painted.
+  watch(['record'], () => setTimeout(() => window.shown.push([state.record?.step, Date.now()])));
+}"""
 
 
 def main() -> None:
-    with sync_playwright() as playwright:
-        path = next(found for found in map(shutil.which, BROWSERS) if found)
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        measure_start(browser)
+    measure_recording()
+    with headless_browser() as browser:
         measure_watching(browser)
-        browser.close()
+        measure_news(browser)
 
 
-def measure_start(browser: Browser) -> None:
-    print("## From the command to the page, and from the button to the first live group (seconds)\n")
-    answered, usable, live = [], [], []
+def measure_recording() -> None:
+    """Compare steps that keep and write down everything with steps of which only the scalars are kept."""
+    print("## What recording costs: seconds a step, in turn\n")
+    times: dict[str, list[float]] = {"nothing": [], "all": []}
     for _ in range(ROUNDS):
-        begun = time.perf_counter()
-        with server() as address:
-            answered.append(time.perf_counter() - begun)
-            page = browser.new_page()
-            page.goto(address)
-            page.wait_for_selector("#wb-left .row")
-            usable.append(time.perf_counter() - begun)
-            begun = time.perf_counter()
-            page.click("[data-do=train]")
-            page.wait_for_selector(".badge[data-state=running]")
-            page.wait_for_selector("#wb-left .row")
-            live.append(time.perf_counter() - begun)
-            page.close()
-    print("| server answers | page usable, recording drawn | train pressed → first live group |")
-    print("|--:|--:|--:|")
-    print(
-        "| "
-        + " | ".join(f"{statistics.median(times):.1f} (max {max(times):.1f})" for times in (answered, usable, live))
-        + " |\n"
-    )
+        for record, found in times.items():
+            command = [sys.executable, "-m", "benchmarks.sides", "ours", "--record", record, "--steps", str(STEPS)]
+            answer = subprocess.run(command, capture_output=True, text=True, check=True)
+            found += json.loads(answer.stdout.splitlines()[-1])
+    print_costs(times)
 
 
 def measure_watching(browser: Browser) -> None:
-    """Compare one run's steps alone, asked about as a page asks, watched by a page, and beside a busy core."""
+    """Compare one run's steps by who looks on; it is written down all the while."""
     print("## What watching costs: seconds a step of one run, in turn\n")
-    times: dict[str, list[float]] = {"alone": [], "asked": [], "watched": [], "busy": []}
-    with server() as address:
-        post(address, "start", {"config": {"max_steps": 10_000}, "knobs": {"learning_rate": 0.0, "num_iterations": 1}})
+    times: dict[str, list[float]] = {}
+    with app() as address:
+        post(address, "start", {"config": {"max_steps": 100_000}, "knobs": {"learning_rate": 0.0, "num_iterations": 1}})
         wait_for_steps(address, 5)
         for _ in range(ROUNDS):
-            times["alone"] += next_step_times(address)
-            with beside(ASKING, address):
-                times["asked"] += next_step_times(address)
-            with open_page(browser, address):
-                times["watched"] += next_step_times(address)
-            with beside("while True: pass"):
-                times["busy"] += next_step_times(address)
-    middle = {name: statistics.median(values) for name, values in times.items()}
-    cost = {name: f"{value:.3f} ({100 * (value / middle['alone'] - 1):+.1f} %)" for name, value in middle.items()}
-    print("| nobody | a client that asks as a page does | a page in a browser on this machine | a busy loop instead |")
+            for name, watching in watchers(browser, address).items():
+                with watching:
+                    times.setdefault(name, []).extend(next_step_times(address))
+    print_costs(times)
+
+
+def watchers(browser: Browser, address: str) -> Mapping[str, AbstractContextManager]:
+    return {
+        "nobody": nullcontext(),
+        f"{NUM_WATCHERS} clients that ask for every step": beside(ASKING, address, str(NUM_WATCHERS)),
+        "1 page": tabs(browser, address, 1, in_front=1),
+        f"{NUM_WATCHERS} tabs, one in front": tabs(browser, address, NUM_WATCHERS, in_front=1),
+        f"{NUM_WATCHERS} windows side by side": tabs(browser, address, NUM_WATCHERS, in_front=NUM_WATCHERS),
+        "a busy loop instead": beside("while True: pass"),
+    }
+
+
+def measure_news(browser: Browser) -> None:
+    """Measure from the moment a step is written down to the end of the frame that shows it, at several paces."""
+    print("## From news to pixels: milliseconds from a finished step to the end of the frame that shows it\n")
+    print("| seconds a step | steps shown | median | max |")
     print("|--:|--:|--:|--:|")
-    print(f"| {middle['alone']:.3f} | {cost['asked']} | {cost['watched']} | {cost['busy']} |\n")
+    for step_s in (2.0, 1.0, 0.5):
+        command = ("-m", "benchmarks.replayed", tempfile.mkdtemp(), "--step", str(step_s))
+        with served(*command) as address, tabs(browser, address, 1, in_front=1) as (page,):
+            page.evaluate(WATCH)
+            first = num_steps(address) + 1
+            while num_steps(address) < first + NEWS_STEPS:
+                page.wait_for_timeout(500)
+            shown = {
+                step: at for step, at in page.evaluate("window.shown") if step and first <= step < first + NEWS_STEPS
+            }
+            folder = get(address)["folder"]
+        late = [at - 1e3 * written_at(folder, step, step)[0] for step, at in shown.items()]
+        print(
+            f"| {step_s} | {len(late)} of {NEWS_STEPS} | {statistics.median(late):.0f} | {max(late):.0f} |", flush=True
+        )
+    print()
+
+
+def print_costs(times: Mapping[str, Sequence[float]]) -> None:
+    """Print the median of each side, and how much dearer it is than the first."""
+    middle = {name: statistics.median(values) for name, values in times.items()}
+    first = next(iter(middle.values()))
+    cells = [f"{value:.3f} ({100 * (value / first - 1):+.1f} %)" for value in middle.values()]
+    print(f"| {' | '.join(middle)} |")
+    print("|" + "--:|" * len(middle))
+    print(f"| {' | '.join([f'{first:.3f}', *cells[1:]])} |\n", flush=True)
 
 
 @contextmanager
@@ -103,51 +128,13 @@ def beside(program: str, *arguments: str) -> Iterator[None]:
     process.wait()
 
 
-@contextmanager
-def server() -> Iterator[str]:
-    command = [sys.executable, "app.py", "--no-browser", "--port", "0", "--runs-folder", tempfile.mkdtemp()]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().split()[-1]
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-@contextmanager
-def open_page(browser: Browser, address: str) -> Iterator[Page]:
-    page = browser.new_page()
-    page.goto(address)
-    page.wait_for_selector("#wb-left .row")
-    time.sleep(2)  # the page's own loading is not what is measured
-    yield page
-    page.close()
-    time.sleep(1)
-
-
 def next_step_times(address: str) -> list[float]:
-    """Wait for the next steps and return their times."""
-    done = get(address)["next"]
-    wait_for_steps(address, done + STEPS + 1)
-    rows = get(address)["rows"]
-    return [row["metrics"]["step_time"] for row in rows[done + 1 : done + 1 + STEPS]]
-
-
-def wait_for_steps(address: str, count: int) -> None:
-    while get(address)["next"] < count or get(address)["source"] != "live":
-        time.sleep(0.1)
-
-
-def get(address: str) -> dict:
-    with urllib.request.urlopen(f"{address}/wb/delta") as answer:
-        return json.loads(answer.read())
-
-
-def post(address: str, action: str, arguments: dict) -> None:
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"{address}/wb/do/{action}", json.dumps(arguments).encode(), headers)
-    urllib.request.urlopen(request).close()
+    """Wait for the next steps and return their times, from the end of one to that of the next, everything included."""
+    first = num_steps(address) + 2
+    while num_steps(address) < first + STEPS:
+        time.sleep(0.5)
+    ends = written_at(get(address)["folder"], first, first + STEPS)
+    return [after - before for before, after in pairwise(ends)]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The README's tables of knobs, metrics, presets and mistakes, made from what the page's words are made from.
+"""The README's tables of knobs, metrics, presets, mistakes and fast paths, made from what the page's words come from.
 
 `python -m docs.tables` writes them into the README; a test fails when they are out of date.
 """
@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from workbench.run.bugs import BUGS
+from workbench.run.fastpaths import FAST_PATHS
 from workbench.run.knobs import knob_specs
 from workbench.run.knobspec import Above, KnobSpec
 from workbench.run.metrics import METRICS
@@ -60,6 +61,14 @@ def mistake_table() -> str:
     return "| preset | mistake | symptom | caught by |\n|---|---|---|---|\n" + "\n".join(rows)
 
 
+def fast_path_table() -> str:
+    rows = [
+        f"| `{name}` | {', '.join(path.stages)} | {path.meaning[0]} | {path.needs[0]} |"
+        for name, path in FAST_PATHS.items()
+    ]
+    return "| fast path | stages | what it does | when |\n|---|---|---|---|\n" + "\n".join(rows)
+
+
 def with_tables(readme: str) -> str:
     """Return the README's text with the tables between their markers made anew."""
     tables = {
@@ -67,6 +76,7 @@ def with_tables(readme: str) -> str:
         "metrics": metric_table(),
         "presets": preset_table(),
         "mistakes": mistake_table(),
+        "fast_paths": fast_path_table(),
     }
     for name, table in tables.items():
         block = f"<!-- {name} -->\n{table}\n<!-- /{name} -->"

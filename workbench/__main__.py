@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from workbench.errors import ConfigError, DivergedError, KnobError
+from workbench.imports import import_engine
 from workbench.run.config import RunConfig
+from workbench.run.fastpaths import FAST_PATHS
 from workbench.run.knobs import Knobs, knob_spec, knob_specs
 from workbench.run.presets import PRESETS, preset_settings
 from workbench.run.recorder import RunFolder
 from workbench.run.session import Session
 from workbench.tasks.rewards import RewardError
 
-_OWN_FLAG = ("max_steps", "reward_funcs", "reward_weights")  # settings whose flag is not just their name
+_OWN_FLAG = ("max_steps", "reward_funcs", "reward_weights", "plain_paths")  # settings whose flag is not just their name
 Row = Mapping[str, Any]
 
 
@@ -49,9 +51,12 @@ def _train(options: argparse.Namespace) -> Iterator[Row]:
         settings |= {"reward_funcs": options.reward, "reward_weights": None}
     if options.reward_weight:
         settings["reward_weights"] = options.reward_weight
+    if options.plain_path:
+        settings["plain_paths"] = options.plain_path
     session = Session(
         RunConfig.from_mapping(settings), Knobs().changed(knobs | dict(map(_knob_change, options.set))), out=options.out
     )
+    import_engine()
     for record in session.run():
         yield {"step": record.step, **record.metrics}
 
@@ -100,6 +105,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument(
         "--reward-weight", action="append", type=_number_or_text, metavar="W", help="one for each reward"
+    )
+    train.add_argument(
+        "--plain-path",
+        action="append",
+        metavar="NAME",
+        help=f"a fast path to leave out, or all: {', '.join(FAST_PATHS)}; may be repeated",
     )
     for f in fields(RunConfig):
         if f.name not in _OWN_FLAG:

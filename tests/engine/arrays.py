@@ -9,7 +9,8 @@ import torch
 from workbench.engine.batch import TokenBatch
 from workbench.engine.policy import Policy
 from workbench.engine.prompts import PromptBatch, encode_prompts
-from workbench.engine.sampling import Rollout, sample_groups
+from workbench.engine.rollout import Rollout
+from workbench.engine.sampling import sample_groups
 from workbench.engine.trainer import train
 from workbench.run.config import RunConfig
 from workbench.run.knobs import KnobBoard, Knobs

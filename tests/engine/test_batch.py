@@ -1,7 +1,8 @@
 import torch
 
 from tests.engine.arrays import PROMPTS, sample_batch
-from workbench.engine.batch import TokenBatch, rows_per_pass, score, score_reference
+from workbench.engine.batch import TokenBatch
+from workbench.engine.scoring import rows_per_pass, score, score_reference
 from workbench.run.knobs import Knobs
 
 KNOBS = Knobs(num_generations=4, max_completion_length=10, temperature=1.3)

@@ -18,11 +18,12 @@ from tests.engine.arrays import PROMPTS, adapter_of, completions_of, run_steps, 
 from tests.run.records import is_same
 from workbench.engine import step as step_module
 from workbench.engine import trainer
-from workbench.engine.batch import TokenBatch, score, score_reference
+from workbench.engine.batch import TokenBatch
 from workbench.engine.bugs import HOOKS
 from workbench.engine.objective import PolicyGradient
 from workbench.engine.policy import Policy, load_policy
 from workbench.engine.prompts import encode_prompts
+from workbench.engine.scoring import score, score_reference
 from workbench.engine.stepdata import StepData
 from workbench.grpo import BatchWeights
 from workbench.run.bugs import BUGS
@@ -352,7 +353,7 @@ def test_every_bug_in_words_is_one_that_the_engine_makes():
 
 def untimed(record: StepRecord) -> StepRecord:
     metrics = {name: value for name, value in record.metrics.items() if name != "step_time"}
-    return replace(record, metrics=metrics, timings={})
+    return replace(record, metrics=metrics, timings={}, limits={}, fast_paths=())
 
 
 class _WithoutHooks(ast.NodeTransformer):

@@ -1,13 +1,16 @@
 """The key claims once more where the tensors are on a GPU. The kernels are others, so the tolerances are wider."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from tests.engine.arrays import adapter_of, completions_of, run_steps, sample, tokens_of
-from workbench.engine.batch import TokenBatch, score
+from workbench.engine.batch import TokenBatch
+from workbench.engine.lean.replayed import is_replayed
 from workbench.engine.prompts import encode_prompts
+from workbench.engine.scoring import score
 from workbench.run.knobs import Knobs
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device here")
@@ -72,3 +75,32 @@ def test_the_same_seed_samples_the_same_on_the_gpu(make_config):
     config = make_config(device="cuda", dtype="float32")
     first, again = (run_steps(config, KNOBS, 1)[0] for _ in range(2))
     assert [c.text for c in completions_of(first)] == [c.text for c in completions_of(again)]
+
+
+@pytest.mark.parametrize("cut", [{}, {"top_k": 5}, {"top_p": 0.8}], ids=str)
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+def test_a_graph_is_captured_once_and_samples_what_the_plain_way_does(make_policy, request, kind, cut):
+    policy = make_policy(request.getfixturevalue(f"{kind}_folder"), device="cuda", dtype="float32")
+    plain = replace(policy, fast_paths=policy.fast_paths - {"cuda_graphs"})
+    assert is_replayed(policy) and not is_replayed(plain)
+    knobs = KNOBS.changed(cut | {"max_completion_length": 20})
+    replays = []
+    for prompts in (("12+34=?", "7=?"), ("a much longer prompt: 1+2=?", "8=?")):
+        (_, found), (_, expected) = sample(policy, knobs, prompts), sample(plain, knobs, prompts)
+        assert torch.equal(found.token_ids, expected.token_ids) and torch.equal(found.mask, expected.mask)
+        assert torch.equal(found.is_truncated, expected.is_truncated)
+        for name in ("logps", "entropy", "top_logps"):
+            torch.testing.assert_close(getattr(found, name), getattr(expected, name), atol=1e-4, rtol=1e-4)
+        (decode,) = policy.decode_steps.values()
+        replays.append(decode.advance)
+        with torch.no_grad():
+            for weight in policy.trainable:  # the second time with another adapter
+                weight += 0.05
+    assert replays[0] == replays[1] and isinstance(replays[0].__self__, torch.cuda.CUDAGraph)
+
+
+def test_a_step_on_the_gpu_says_that_graphs_were_replayed(make_config):
+    (record,) = run_steps(make_config(device="cuda"), KNOBS, 1)
+    assert "cuda_graphs" in record.fast_paths and "row_compaction" not in record.fast_paths
+    (record,) = run_steps(make_config(device="cuda", plain_paths=("cuda_graphs",)), KNOBS, 1)
+    assert "cuda_graphs" not in record.fast_paths and "row_compaction" in record.fast_paths

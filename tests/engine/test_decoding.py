@@ -24,6 +24,6 @@ def test_every_row_decodes_as_if_it_were_alone(make_policy, any_folder):
         goes_on = torch.tensor([i not in leaving for i in range(len(rows))])
         token_ids = torch.randint(0, 262, (len(rows),), generator=random)
         rows = [(p, [*c, int(t)]) for (p, c), t, keep in zip(rows, token_ids, goes_on, strict=True) if keep]
-        decoder.keep(goes_on)
+        decoder.keep(goes_on.nonzero()[:, 0])
         decoder.advance(token_ids[goes_on])
     assert len(rows) == len(decoder.logits) == 2

@@ -368,7 +368,9 @@ def test_a_few_steps_of_any_method_make_the_bundled_model_right_more_often(monke
     policies = []
     monkeypatch.setattr(trainer, "load_policy", lambda config: policies.append(load_policy(config)) or policies[0])
     knobs = Knobs(learning_rate=2e-3, num_iterations=2, max_completion_length=48, loss_type="dapo")
-    run_steps(RunConfig(method=method, device="cpu"), knobs.changed({"beta": 0.1} if method == "dpo" else {}), 2)
+    run_steps(
+        RunConfig(method=method, device="cpu", seed=1), knobs.changed({"beta": 0.1} if method == "dpo" else {}), 2
+    )
     assert _share_right(policies[0]) > right_before_training + 0.2
 
 

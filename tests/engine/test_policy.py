@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import pytest
 import torch
@@ -7,7 +6,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from tests.engine.arrays import PROMPTS
-from workbench.engine.policy import choose_num_threads, load_policy
+from workbench.engine.policy import load_policy
 from workbench.engine.prompts import encode_prompts
 from workbench.errors import ConfigError
 
@@ -75,13 +74,6 @@ def test_the_same_seed_makes_the_same_adapter_and_touches_no_other_randomness(ma
 def test_every_id_that_ends_a_completion_is_known(make_config, qwen2_folder, llama_folder):
     assert load_policy(make_config(model=str(qwen2_folder))).eos_ids == (1, 5)
     assert load_policy(make_config(model=str(llama_folder))).eos_ids == (1,)
-
-
-def test_a_tiny_model_computes_with_one_thread_unless_told_otherwise(make_config):
-    policy = load_policy(make_config())
-    assert policy.is_tiny and choose_num_threads(make_config(), policy) == 1
-    assert choose_num_threads(make_config(), replace(policy, is_tiny=False)) >= 1
-    assert choose_num_threads(make_config(num_threads=3), policy) == 3
 
 
 def test_what_cannot_be_loaded_is_told_in_a_sentence(make_config, llama_folder, tmp_path):

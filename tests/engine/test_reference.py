@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import load_file
 
 from tests.engine.arrays import PROMPTS, adapter_of, completions_of, run_steps, sample_batch
-from workbench.engine.batch import score, score_exact_kl, score_reference
 from workbench.engine.prompts import encode_prompts
+from workbench.engine.scoring import score, score_exact_kl, score_reference
 from workbench.run.knobs import Knobs
 
 KNOBS = Knobs(num_generations=4, max_completion_length=8, learning_rate=1e-2)
@@ -26,12 +26,11 @@ def move(policy, by=0.1):
             weight += by * torch.randn(weight.shape, generator=noise).to(weight.dtype)
 
 
-@pytest.mark.parametrize("is_tiny", [True, False])
+@pytest.mark.parametrize("plain_paths", [(), ("lean_model",), ("lean_model", "folded_update")])
 def test_after_a_reset_the_reference_says_exactly_what_the_policy_says_and_the_kl_is_zero(
-    make_policy, any_folder, is_tiny
+    make_policy, any_folder, plain_paths
 ):
-    policy = make_policy(any_folder)
-    policy.is_tiny = is_tiny  # the two ways to compute: folded into the base weights, and beside them
+    policy = make_policy(any_folder, plain_paths=plain_paths)
     batch = sample_batch(policy, KNOBS)
     assert score_exact_kl(policy, batch, 64).max() > 0.01
     policy.reset_reference()

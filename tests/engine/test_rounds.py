@@ -146,7 +146,7 @@ def test_where_all_true_rewards_are_equal_nothing_is_learned_and_the_metrics_say
 def test_the_same_seed_gives_the_same_run_bit_for_bit(make_config):
     def without_times(record):
         metrics = {name: value for name, value in record.metrics.items() if name != "step_time"}
-        return replace(record, metrics=metrics, timings={}, memory={})
+        return replace(record, metrics=metrics, timings={}, limits={}, fast_paths=(), memory={})
 
     first, again = (
         list(map(without_times, run_steps(make_config(**SMALL), KNOBS, reward_funcs=(brevity,)))) for _ in range(2)

@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from tests.engine.arrays import PROMPTS, finish, sample, sample_batch
-from workbench.engine.batch import TokenBatch, score
+from workbench.engine.batch import TokenBatch
 from workbench.engine.prompts import encode_prompts
-from workbench.engine.sampling import NUM_ALTERNATIVES, sample_groups
+from workbench.engine.rollout import NUM_ALTERNATIVES
+from workbench.engine.sampling import sample_groups
+from workbench.engine.scoring import score
 from workbench.errors import DivergedError
 from workbench.run.knobs import Knobs
 
@@ -103,16 +105,17 @@ def test_the_same_seed_draws_the_same_and_another_seed_does_not(make_policy):
     )
 
 
-def test_sampling_can_be_ended_between_any_two_tokens_and_leaves_the_weights_as_they_were(make_policy):
-    policy = make_policy()
+@pytest.mark.parametrize("plain_paths", [(), ("lean_model",)])
+def test_sampling_can_be_ended_between_any_two_tokens_and_leaves_the_weights_as_they_were(make_policy, plain_paths):
+    policy = make_policy(plain_paths=plain_paths)
     before = {name: weight.clone() for name, weight in policy.model.state_dict().items()}
     encoded = encode_prompts(policy, PROMPTS)
     for num_tokens in (0, 1, 2, 5):
         sampling = sample_groups(policy, encoded, KNOBS, step=1, generator=torch.Generator())
         for _ in range(1 + num_tokens):
             next(sampling)
-        if num_tokens:
-            assert any(not torch.equal(before[n], w) for n, w in policy.model.state_dict().items()), "it is merged"
+        is_moved = any(not torch.equal(before[n], w) for n, w in policy.model.state_dict().items())
+        assert is_moved == (num_tokens > 0 and "lean_model" in plain_paths), "merged, where ours is not used"
         sampling.close()
         assert all(torch.equal(before[n], w) for n, w in policy.model.state_dict().items())
         assert len(policy.trainable) > 0

@@ -20,7 +20,7 @@ KNOBS = Knobs(num_generations=3, max_completion_length=6, learning_rate=1e-2, nu
 
 def without_times(record: StepRecord) -> StepRecord:
     metrics = {name: value for name, value in record.metrics.items() if name != "step_time"}
-    return replace(record, metrics=metrics, timings={})
+    return replace(record, metrics=metrics, timings={}, limits={}, fast_paths=())
 
 
 def test_the_same_seed_gives_the_same_run_bit_for_bit_and_another_does_not(make_config):

@@ -1,11 +1,9 @@
-from dataclasses import replace
-
 import pytest
 import torch
 
 from tests.engine.arrays import adapter_of, finish, sample_batch
-from workbench.engine.batch import score, score_reference
 from workbench.engine.objective import PolicyGradient
+from workbench.engine.scoring import score, score_reference
 from workbench.engine.update import update_policy
 from workbench.grpo import batch_weights, group_advantages, grpo_loss
 from workbench.run.knobs import Knobs
@@ -13,13 +11,15 @@ from workbench.run.record import Progress
 
 SAMPLING = Knobs(num_generations=4, max_completion_length=10, temperature=0.8)
 
+PLAIN = [(), ("lean_model",), ("lean_model", "folded_update")]
+
 
 class Case:
     """A policy, a batch that it sampled, and everything that an update needs."""
 
-    def __init__(self, make_policy, folder=None, *, is_tiny: bool = True, **settings) -> None:
+    def __init__(self, make_policy, folder=None, **settings) -> None:
         knobs = SAMPLING
-        self.policy = replace(make_policy(folder, **settings), is_tiny=is_tiny)
+        self.policy = make_policy(folder, **settings)
         self.knobs = knobs
         self.batch = sample_batch(self.policy, knobs)
         self.optimizer = torch.optim.AdamW(self.policy.trainable, weight_decay=0.0)
@@ -54,11 +54,12 @@ class Case:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize(("micro_batch_size", "is_tiny"), [(1, True), (3, True), (64, True), (3, False)])
+@pytest.mark.parametrize("micro_batch_size", [1, 3, 64])
+@pytest.mark.parametrize("plain_paths", PLAIN)
 def test_the_ratio_is_exactly_1_at_the_first_inner_update_and_leaves_1_at_the_second(
-    make_policy, any_folder, dtype, micro_batch_size, is_tiny
+    make_policy, any_folder, dtype, micro_batch_size, plain_paths
 ):
-    case = Case(make_policy, any_folder, dtype=dtype, is_tiny=is_tiny)
+    case = Case(make_policy, any_folder, dtype=dtype, plain_paths=plain_paths)
     updates = case.update(micro_batch_size, num_iterations=3, learning_rate=1e-2)
     ratios = [update.terms.ratio for update in updates.inner]
     assert (ratios[0] == 1).all()
@@ -81,13 +82,13 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize("is_tiny", [True, False])
+@pytest.mark.parametrize("plain_paths", PLAIN)
 @pytest.mark.parametrize("ways", WAYS, ids=lambda ways: ways["loss_type"])
-def test_the_micro_batch_size_never_changes_the_update(make_policy, ways, is_tiny):
+def test_the_micro_batch_size_never_changes_the_update(make_policy, ways, plain_paths):
     """SGD, so that what is compared is the gradient and not its sign."""
     after, losses = [], []
     for micro_batch_size in (1, 3, 64):
-        case = Case(make_policy, is_tiny=is_tiny)
+        case = Case(make_policy, plain_paths=plain_paths)
         case.optimizer = torch.optim.SGD(case.policy.trainable)
         changes = {"beta": 0.1, "learning_rate": 0.5} | ways
         before = adapter_of(case.policy)

@@ -153,6 +153,25 @@ def test_stop_closes_the_engine_where_it_stands(start, before):
     assert runner.state == "stopped" and engine.was_closed
 
 
+def test_stop_is_obeyed_before_the_next_token(start):
+    engine, records = FakeEngine(num_tokens=50, gated=True), []
+    runner = start(engine, records.append)
+    engine.let(10)
+    runner.stop()
+    engine._gate.release(50)
+    assert runner.join(PATIENCE_S)
+    assert engine.num_events == 11 and records == [] and engine.was_closed, "the token in the making is the last one"
+
+
+def test_each_state_is_told_once_when_it_is_entered():
+    told = []
+    engine = FakeEngine(num_steps=2)
+    runner = Runner(engine, lambda record: None, on_state=lambda: told.append(runner.state))
+    runner.start()
+    assert runner.join(PATIENCE_S)
+    assert told == ["running", "stopped"]
+
+
 def test_nothing_revives_a_stopped_run(start):
     engine = FakeEngine()
     runner = start(engine)

@@ -164,6 +164,24 @@ def test_pending_knobs_carry_the_step_that_will_use_them(bench, opened):
     assert {event["knob"]: event["new"] for event in bench.store.events()} == {"beta": 0.5}
 
 
+def test_knobs_steps_and_states_are_told_to_whoever_waits(bench, opened):
+    opened.num_steps = 3
+    numbers = [bench.news.number]
+    bench.start()
+    wait_until(lambda: bench.state == "stopped")
+    numbers.append(bench.news.number)
+    bench.show_recording()
+    numbers.append(bench.news.number)
+    assert numbers == [0, 1 + 1 + 3 + 1, 7], "begun, running, three steps, stopped; then another run on show"
+    opened.gated = True
+    bench.start()
+    told = bench.news.number
+    bench.set_knobs({"beta": 0.5})
+    assert bench.news.number > told
+    wait_until(lambda: bool(opened.engines))
+    bench.stop()
+
+
 def test_a_bad_knob_is_refused_and_no_part_of_the_proposal_stays(bench):
     bench.start()
     bench.pause()

@@ -208,3 +208,13 @@ def test_the_same_records_give_the_same_figure_and_are_left_alone():
     rows = make_rows(5)
     assert curves_figure(rows, EVENTS) == curves_figure(rows, EVENTS)
     assert rows == make_rows(5)
+
+
+def test_a_row_that_stands_for_many_steps_has_its_extremes_as_dots_each_at_its_own_step():
+    rows = make_rows(6)
+    rows[2]["extremes"] = {"kl": ((2.0, -0.5), (1.0, 7.0))}
+    figure = curves_figure(rows, [])
+    (dots,), (line,) = named(figure, "kl", "markers"), named(figure, "kl")
+    assert [(x, y) for x, y in zip(dots.x, dots.y, strict=True) if y in (-0.5, 7.0)] == [(1.0, 7.0), (2.0, -0.5)]
+    assert len(line.y) == 6 and len(dots.y) == 7
+    assert next(axis for axis in figure.select_yaxes() if axis.range[1] > 7)

@@ -104,9 +104,8 @@ def test_before_the_first_step_nothing_is_known_and_nothing_breaks():
 
 
 def test_a_value_that_is_no_number_is_null_on_the_wire():
-    store = make_store(1)
-    row = {**store.rows()[0], "metrics": {"reward": float("nan"), "kl": None, "step_time": 0.5}}
-    store._rows[0] = row
+    store = make_store(0)
+    store.append(replace(make_record(1), metrics={"reward": float("nan"), "kl": None, "step_time": 0.5}))
     bench = Workbench(store, lambda *_: iter(()), runs_folder=None, preset="addition")
     metrics = orjson.loads(orjson.dumps(page_delta(bench, None, 0, 0)))["rows"][0]["metrics"]
     assert metrics["reward"] is None and metrics["kl"] is None

@@ -93,6 +93,22 @@ def test_the_first_screen_is_a_recording_drawn_whole(page: Page, address: str) -
     assert page.evaluate("document.documentElement.scrollHeight <= innerHeight"), "no page scroll at 1366 × 768"
 
 
+def test_a_page_on_which_nothing_happens_comes_to_rest(page: Page, address: str) -> None:
+    page.add_init_script(
+        "window.frames = 0; const next = window.requestAnimationFrame.bind(window);"
+        "window.requestAnimationFrame = (draw) => { window.frames += 1; return next(draw); };"
+    )
+    open_page(page, address)
+    expect(page.locator("#wb-live #wb-left .row").first).to_be_visible(timeout=PATIENCE_MS)
+
+    def is_still() -> bool:
+        before = page.evaluate("window.frames")
+        page.wait_for_timeout(1000)
+        return page.evaluate("window.frames") - before < 5
+
+    wait_for(page, is_still)
+
+
 def test_everything_that_can_be_asked_of_a_token_is_on_its_card(page: Page, address: str) -> None:
     open_page(page, address)
     page.locator("#wb-left .chip").nth(2).click()
@@ -188,7 +204,7 @@ def test_the_set_up_form_says_what_is_wrong_and_starts_what_is_right(page: Page,
     model.fill("tiny")
     page.locator("#wb-set-max-steps input").fill("1")
     page.locator("#wb-setup-train").click()
-    expect_state(page, "stopped")
+    expect_state(page, "finished")
     wait_for(page, lambda: (delta(address)["num_steps"], delta(address)["next"]) == (1, 1))
     expect(page.locator("#wb-live")).to_be_visible()
 
@@ -255,3 +271,27 @@ def test_all_knobs_are_in_the_last_chip_and_one_that_is_refused_goes_back(page: 
     expect(popover).to_have_count(0)
     page.locator("[data-do=stop]").click()
     expect_state(page, "stopped")
+
+
+def test_a_steps_time_is_divided_into_stages_with_their_limits_and_the_fast_paths(page: Page, address: str) -> None:
+    open_page(page, address)
+    if delta(address)["state"] not in ("idle", "stopped"):
+        page.locator("[data-do=stop]").click()
+        wait_for(page, lambda: delta(address)["state"] == "stopped")
+    start(address, {"max_steps": 2, "plain_paths": ["shared_prompt"]})
+    wait_for(page, lambda: (delta(address)["state"], delta(address)["next"]) == ("stopped", 2))
+    page.goto(f"{address}/?lang=en&theme=light&view=curves")
+    items = page.locator(".timing-item")
+    expect(items).to_have_count(5, timeout=PATIENCE_MS)
+    names = [text.split()[0] for text in items.all_inner_texts()]
+    assert names == ["Sample", "Reward", "Score", "Update", "Record"]
+    assert ["× limit" in text for text in items.all_inner_texts()] == [True, False, True, True, False]
+    expect(page.locator(".timing-limit")).to_have_count(3)
+    expect(page.locator(".timing-path[data-path=fused_adamw]")).to_have_attribute("data-state", "on")
+    expect(page.locator(".timing-path[data-path=cuda_graphs]")).to_have_attribute("data-state", "unfit")
+    switched_off = page.locator(".timing-path[data-path=shared_prompt]")
+    expect(switched_off).to_have_attribute("data-state", "off")
+    switched_off.hover()
+    expect(page.locator(".tip")).to_contain_text("this run's settings switch it off")
+    items.nth(3).hover()
+    expect(page.locator(".tip")).to_contain_text("physical limit")

@@ -65,6 +65,7 @@ def test_what_a_person_types_is_laid_over_the_preset():
         "./there",
         None,
     )
+    assert started("addition", plain_paths=["lean_model"])[0].plain_paths == ("lean_model",)
     with pytest.raises(ConfigError, match="'x' is not a number"):
         run_settings(form_with("addition", reward_weights="1, x"))
 
@@ -80,6 +81,7 @@ def test_what_a_person_types_is_laid_over_the_preset():
         ({"dataset": "./no.jsonl"}, "prompts"),
         ({"method": "dpo", "learn_reward": True}, "reward"),
         ({"method": "ppo", "bug": "padding_shift"}, "bug"),
+        ({"plain_paths": ["no_such"]}, "speed"),
         ({"ref_model_sync_steps": 0, "sync_ref_model": True}, "reference"),
     ],
 )

@@ -4,15 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from workbench.engine.policy import Policy
 from workbench.engine.prompts import PromptBatch
-from workbench.engine.sampling import Rollout
-from workbench.grpo import exact_kl, logps_and_entropy, token_entropy
-
-LOGITS_IN_A_PASS = 2**28  # a gibibyte in float32; the gradient needs as much again
+from workbench.engine.rollout import Rollout
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,19 +43,35 @@ class TokenBatch:
         return ids, mask, (mask.cumsum(1) - 1).clamp(min=0)
 
     def micro_batches(
-        self, size: int, pairs: Int[Tensor, "N 2"] | None = None
+        self, size: int, pairs: Int[Tensor, "N 2"] | None = None, *, is_sorted: bool = True
     ) -> Iterator[tuple[Int[Tensor, " R"], "TokenBatch"]]:
         """Yield (row numbers, their batch): rows sorted by length, at most `size`, trimmed to the longest.
 
         The two rows of a pair come together, so where there are pairs, at least two rows do.
         """
         lengths = self.mask.sum(1)
-        parts = lengths.argsort(stable=True).split(size) if pairs is None else _whole_pairs(lengths, pairs, size)
+        order = lengths.argsort(stable=True) if is_sorted else torch.arange(len(lengths), device=lengths.device)
+        parts = order.split(size) if pairs is None else _whole_pairs(lengths, pairs, size)
         for rows in parts:
-            longest = max(1, int(lengths[rows].max()))
-            yield rows, self._of_rows(rows, longest)
+            yield rows, self._of_rows(rows)
 
-    def _of_rows(self, rows: Int[Tensor, " R"], length: int) -> "TokenBatch":
+    def even_parts(
+        self, size: int, pairs: Int[Tensor, "N 2"] | None = None
+    ) -> Iterator[tuple[Int[Tensor, " R"], "TokenBatch"]]:
+        """Yield (row numbers, their batch): rows in their order, in as many even parts as are needed for `size`.
+
+        Rows of one group stay together as far as may be: they share their prompt.
+        """
+        count = len(self.mask)
+        num_parts = -(-count // size)
+        if pairs is not None:
+            yield from self.micro_batches(-(-count // num_parts), pairs)
+            return
+        for rows in torch.arange(count, device=self.mask.device).tensor_split(num_parts):
+            yield rows, self._of_rows(rows)
+
+    def _of_rows(self, rows: Int[Tensor, " R"]) -> "TokenBatch":
+        length = max(1, int(self.mask[rows].sum(1).max()))
         return replace(
             self,
             prompt_ids=self.prompt_ids[rows],
@@ -80,66 +92,3 @@ def _whole_pairs(lengths: Int[Tensor, " B"], pairs: Int[Tensor, "N 2"], size: in
     alone = order[torch.isin(order, pairs, invert=True)]
     if len(alone):
         yield from alone.split(size)
-
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """What a forward pass says of each completion token, in nats. Padding holds anything; mask it."""
-
-    logps: Float[Tensor, "B T"]
-    entropy: Float[Tensor, "B T"]
-    exact_kl: Float[Tensor, "B T"] | None = None  # to the reference, over the whole vocabulary
-
-
-def rows_per_pass(batch: TokenBatch, vocab_size: int, at_most: int) -> int:
-    """Return how many rows to score at once: `at_most`, or fewer where their logits would need more than a gibibyte."""
-    fitting = LOGITS_IN_A_PASS // (batch.mask.shape[1] * vocab_size)
-    return max(1, min(at_most, fitting))
-
-
-def completion_logits(policy: Policy, batch: TokenBatch) -> Float[Tensor, "B T V"]:
-    """Return the logits that predicted each completion token: the last prompt token's predict the first."""
-    ids, mask, positions = batch.sequences()
-    num_tokens = batch.completion_ids.shape[1]
-    return policy.logits(ids, mask, positions, num_last=num_tokens + 1)[:, :-1]
-
-
-def score(
-    policy: Policy, batch: TokenBatch, *, entropy_has_gradient: bool = False, has_exact_kl: bool = False
-) -> Scores:
-    """Return each completion token's log-probability (with gradient), entropy and, if asked for, exact KL.
-
-    The entropy carries a gradient only if asked for; the KL costs a pass of the reference and always does.
-    """
-    ref_logits = None
-    if has_exact_kl:
-        with torch.no_grad(), policy.reference():
-            ref_logits = completion_logits(policy, batch)
-    logits = completion_logits(policy, batch)
-    logps, entropy = logps_and_entropy(logits, batch.completion_ids, batch.temperature)
-    if entropy_has_gradient:
-        entropy = token_entropy(logits, batch.temperature)
-    kl = None if ref_logits is None else exact_kl(logits, ref_logits, batch.temperature)
-    return Scores(logps, entropy, kl)
-
-
-@torch.no_grad()
-def score_reference(policy: Policy, batch: TokenBatch, micro_batch_size: int) -> Float[Tensor, "B T"]:
-    """Return each completion token's log-probability under the reference policy; 0 on padding."""
-    ref_logps = torch.zeros(batch.mask.shape, device=policy.device)
-    with policy.reference():
-        for rows, micro in batch.micro_batches(micro_batch_size):
-            logps = score(policy, micro).logps
-            ref_logps[rows, : logps.shape[1]] = logps.masked_fill(~micro.mask, 0.0)
-    return ref_logps
-
-
-@torch.no_grad()
-def score_exact_kl(policy: Policy, batch: TokenBatch, micro_batch_size: int) -> Float[Tensor, "B T"]:
-    """Return KL(π‖π_ref) at each completion token, summed over the vocabulary, in nats; 0 on padding."""
-    kl = torch.zeros(batch.mask.shape, device=policy.device)
-    for rows, micro in batch.micro_batches(micro_batch_size):
-        exact = score(policy, micro, has_exact_kl=True).exact_kl
-        assert exact is not None, "it was asked for"
-        kl[rows, : exact.shape[1]] = exact.masked_fill(~micro.mask, 0.0)
-    return kl

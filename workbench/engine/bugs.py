@@ -13,11 +13,12 @@ from torch import Tensor
 from transformers import Cache
 
 from workbench.engine.advantages import Reference
-from workbench.engine.batch import Scores, TokenBatch
+from workbench.engine.batch import TokenBatch
 from workbench.engine.collect import Samples
 from workbench.engine.learner import Learner
 from workbench.engine.objective import InnerUpdate, Objective, PolicyGradient
 from workbench.engine.policy import Policy
+from workbench.engine.scoring import Scores
 from workbench.grpo import GradientParts, LossTerms
 from workbench.run.knobs import Knobs
 
@@ -84,7 +85,8 @@ class EosNotInMask(Hooks):
 
 class PaddingShift(Hooks):
     def scoring(self, learner: Learner) -> Learner:
-        return replace(learner, policy=_copied(learner.policy, Misaligned))
+        plain = replace(learner.policy, fast_paths=learner.policy.fast_paths - {"lean_model"})
+        return replace(learner, policy=_copied(plain, Misaligned))
 
 
 class TemperatureForgotten(Hooks):

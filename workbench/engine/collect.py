@@ -13,7 +13,8 @@ from workbench.engine.learner import Learner
 from workbench.engine.policy import Policy
 from workbench.engine.prompts import PromptBatch, encode_prompts
 from workbench.engine.rewards import Judge, Judgement, join_judgements, judge_completions
-from workbench.engine.sampling import Rollout, join_rollouts, sample_groups
+from workbench.engine.rollout import Rollout, join_rollouts
+from workbench.engine.sampling import sample_groups
 from workbench.grpo import is_dead
 from workbench.run.knobs import Knobs
 from workbench.run.record import Progress

@@ -10,13 +10,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from workbench.engine.batch import TokenBatch, completion_logits, rows_per_pass
+from workbench.engine.batch import TokenBatch
 from workbench.engine.clock import Clock
 from workbench.engine.collect import Samples, judge_rollout
 from workbench.engine.learner import Learner
 from workbench.engine.policy import Policy
 from workbench.engine.prompts import PromptBatch, encode_prompts
-from workbench.engine.sampling import Rollout, completion_room, empty_rollout
+from workbench.engine.rollout import Rollout, empty_rollout
+from workbench.engine.sampling import completion_room
+from workbench.engine.scoring import completion_logits, rows_per_pass
 from workbench.grpo import logps_and_entropy
 from workbench.run.knobs import Knobs
 from workbench.run.record import Progress

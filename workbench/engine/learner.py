@@ -8,6 +8,7 @@ import torch
 
 from workbench.engine.critic import Critic
 from workbench.engine.learned_reward import LearnedReward
+from workbench.engine.limits import Yardstick
 from workbench.engine.policy import Policy
 from workbench.engine.rewards import Judge
 from workbench.engine.vocabulary import Vocabulary
@@ -29,6 +30,7 @@ class Learner:
     step_rewards: Callable[[str, str, Mapping[str, Any]], list[StepReward]] | None  # for process supervision
     learned_reward: LearnedReward | None = None  # what the policy is trained against, where it is not the true reward
     critic: Critic | None = None  # PPO's
+    yardstick: Yardstick | None = None  # what a step's time is compared with; None: with nothing
 
     def generator(self, step: int, round: int = 0) -> torch.Generator:
         """Return the source of a step's randomness: the same for the same seed, whatever came before."""

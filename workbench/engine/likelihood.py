@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from workbench.engine.batch import Scores, TokenBatch
+from workbench.engine.batch import TokenBatch
 from workbench.engine.objective import WithoutRatio
+from workbench.engine.scoring import Scores
 from workbench.grpo import LossTerms, likelihood_loss
 
 

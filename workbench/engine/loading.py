@@ -1,9 +1,12 @@
 """What transformers loads from a folder or the hub, with every failure told in one sentence."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
+from transformers.utils import logging
 
 from workbench.errors import ConfigError
 
@@ -11,7 +14,8 @@ from workbench.errors import ConfigError
 def load(owner: str, make: Callable[..., Any], source: Any, **options: Any) -> Any:
     """Return `make(source, …)`, one of transformers' from_…; raise ConfigError, naming the `owner`, if it fails."""
     try:
-        return make(source, **options)
+        with _quiet_where_quick(source):
+            return make(source, **options)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ConfigError(f"{owner} could not be loaded: {_first_line(error)}") from error
 
@@ -24,6 +28,20 @@ def load_padding_tokenizer(owner: str, location: str) -> Any:
     if tokenizer.pad_token_id is None:
         raise ConfigError(f"{owner} cannot be padded: its tokenizer has neither a padding nor an end token")
     return tokenizer
+
+
+@contextmanager
+def _quiet_where_quick(source: Any) -> Iterator[None]:
+    """Within it transformers draws no progress bar on the terminal, unless it may have to download."""
+    is_here = not isinstance(source, str | Path) or Path(source).is_dir()
+    if not is_here or not logging.is_progress_bar_enabled():
+        yield
+        return
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
 
 
 def _first_line(error: Exception) -> str:

@@ -12,7 +12,8 @@ from workbench.engine.learner import Learner
 from workbench.engine.metrics import finite_or_none, step_metrics
 from workbench.engine.objective import InnerUpdate
 from workbench.engine.rewards import Judge, Judgement
-from workbench.engine.sampling import Rollout
+from workbench.engine.rollout import Rollout
+from workbench.engine.speed import fast_paths_of, limits_of
 from workbench.engine.stepdata import StepData
 from workbench.engine.vocabulary import Vocabulary
 from workbench.grpo import gradient_budget, group_mean_std, is_dead
@@ -37,6 +38,8 @@ def measure(data: StepData, learner: Learner) -> StepRecord:
         device=str(learner.policy.device),
         vocabulary=texts,
         memory=data.memory,
+        fast_paths=fast_paths_of(data, learner),
+        limits=limits_of(data, learner),
     )
 
 
@@ -140,10 +143,10 @@ class _Arrays:
 def _completion(data: StepData, judge: Judge, texts: Mapping[int, str], arrays: _Arrays, row: int) -> CompletionRecord:
     samples, marks = data.samples, data.advantages.marks
     rewards = {name: values[row] for name, values in samples.judgement.by_function.items()}
-    cut = arrays.of_row(row)
+    cut, text_of = arrays.of_row(row), texts.__getitem__
     return CompletionRecord(
         text=samples.texts[row],
-        tokens=tuple(texts[i] for i in cut["token_ids"].tolist()),
+        tokens=tuple(map(text_of, cut["token_ids"].tolist())),
         rewards={name: _number(float(reward)) for name, reward in rewards.items()},
         reasons={name: reward.reason for name, reward in rewards.items()},
         reward=_number(samples.judgement.totals[row].item()),
@@ -154,7 +157,7 @@ def _completion(data: StepData, judge: Judge, texts: Mapping[int, str], arrays: 
         is_truncated=bool(samples.rollout.is_truncated[row]),
         is_masked=arrays.is_masked[row],
         weight=arrays.weights[row],
-        top_tokens=tuple(tuple(texts[i] for i in top) for top in cut["top_ids"].tolist()),
+        top_tokens=tuple(tuple(map(text_of, top)) for top in cut["top_ids"].tolist()),
         knobs=data.knobs,
         steps=() if marks is None else marks[row],
         **cut,

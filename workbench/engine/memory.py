@@ -45,8 +45,7 @@ def forget_peak(device: torch.device) -> None:
 
 def _parts(learner: Learner) -> Iterator[tuple[str, Iterable[Tensor]]]:
     policy, critic, learned = learner.policy, learner.critic, learner.learned_reward
-    trained = {id(weight) for weight in policy.trainable}
-    yield "policy", [weight for weight in _tensors(policy.model) if id(weight) not in trained]
+    yield "policy", policy.frozen
     yield "adapter", policy.trainable
     yield "optimizer", _states(learner.optimizer)
     yield "reference", (policy.reference_adapter or {}).values()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from workbench.engine.collect import Samples
 from workbench.engine.objective import InnerUpdate
-from workbench.engine.sampling import Rollout
+from workbench.engine.rollout import Rollout
 from workbench.engine.stepdata import StepData
 from workbench.grpo import CLIPPED_LOSS_TYPES, cispo_clip, clip_flags, frac_reward_zero_std, vespo_phi
 from workbench.grpo.advantages import nan_std

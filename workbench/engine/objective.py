@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from workbench.engine.batch import Scores, TokenBatch
+from workbench.engine.batch import TokenBatch
+from workbench.engine.scoring import Scores
 from workbench.grpo import (
     KL_ESTIMATORS,
     BatchWeights,

@@ -4,7 +4,8 @@ import inspect
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedTokenizerBase
 
 from workbench.engine.device import find_device, find_dtype
+from workbench.engine.lean.weights import LeanWeights, lean_weights, why_not_lean
 from workbench.engine.loading import load
 from workbench.engine.lora import (
     ADAPTER,
@@ -29,6 +31,7 @@ from workbench.engine.lora import (
 from workbench.errors import ConfigError
 from workbench.models.location import model_location
 from workbench.run.config import RunConfig
+from workbench.run.fastpaths import FAST_PATHS
 
 TINY = 20_000_000  # weights
 
@@ -48,9 +51,17 @@ class Policy:
     pad_id: int
     inputs: frozenset[str]  # the names of what the model's forward takes
     is_tiny: bool  # so small that operations cost more than arithmetic
+    fast_paths: frozenset[str] = frozenset(FAST_PATHS)  # that may be taken with this model
+    num_workers: int = 1  # parts of a batch scored at the same time
     reference_adapter: Mapping[str, Tensor] | None = None
+    decode_steps: dict[Any, Any] = field(default_factory=dict)  # kept from step to step: see lean/replayed.py
 
-    @property
+    @cached_property
+    def frozen(self) -> list[Tensor]:
+        """All that is not trained: the base weights and the model's buffers."""
+        return [*(p for p in self.model.parameters() if not p.requires_grad), *self.model.buffers()]
+
+    @cached_property
     def trainable(self) -> list[Tensor]:
         return [p for p in self.model.parameters() if p.requires_grad]
 
@@ -81,6 +92,10 @@ class Policy:
         """Within it the adapter is folded into the base weights: the same policy, faster, but without gradients."""
         return merged(self.model)
 
+    def lean_weights(self, if_folded: str) -> LeanWeights:
+        """Return the weights as they are now for our own forward pass, folded if that fast path may be taken."""
+        return lean_weights(self.model, is_folded=if_folded in self.fast_paths)
+
     def logits(
         self,
         ids: Int[Tensor, "R S"],
@@ -100,8 +115,9 @@ class Policy:
             "logits_to_keep": num_last,
         }
         taken = {name: value for name, value in inputs.items() if name in self.inputs}
+        is_folded = self.is_tiny and "folded_update" in self.fast_paths
         with self.autocast():
-            output = forward_folded(self.model, taken) if self.is_tiny else self.model(**taken)
+            output = forward_folded(self.model, taken) if is_folded else self.model(**taken)
         return output.logits[:, -num_last:]
 
     def save_adapter(self, folder: Path) -> None:
@@ -133,18 +149,27 @@ def load_policy(config: RunConfig) -> Policy:
     eos_ids, pad_id = _special_ids(tokenizer, base)
     inputs = frozenset(inspect.signature(base.forward).parameters)
     is_tiny = sum(p.numel() for p in model.parameters()) < TINY
-    return Policy(model, tokenizer, device, dtype, eos_ids, pad_id, inputs, is_tiny)
+    fast_paths = _fast_paths(config, model, device, dtype, is_tiny)
+    return Policy(model, tokenizer, device, dtype, eos_ids, pad_id, inputs, is_tiny, fast_paths)
 
 
-def choose_num_threads(config: RunConfig, policy: Policy) -> int:
-    """Return how many CPU threads to compute with.
+def _fast_paths(
+    config: RunConfig, model: Any, device: torch.device, dtype: torch.dtype, is_tiny: bool
+) -> frozenset[str]:
+    """Return those that the settings allow and the model can take.
 
-    In a tiny model an operation is over before a second thread has begun, and each of them waits for all threads: with
-    other work on the cores, two threads made an update several times slower than one. So tiny models get one.
+    In bfloat16 nothing is folded: W + s·B·A would round a small B·A away, and the policy would not be the one trained.
     """
-    if config.num_threads:
-        return config.num_threads
-    return 1 if policy.is_tiny else os.cpu_count() or 1
+    paths = {name for name in FAST_PATHS if config.uses(name)}
+    if why_not_lean(model) is not None:
+        paths -= {"lean_model"}
+    if "lean_model" not in paths or device.type != "cuda":
+        paths -= {"cuda_graphs"}
+    if "lean_model" not in paths or device.type != "cpu" or not is_tiny:
+        paths -= {"parallel_parts"}
+    if dtype == torch.bfloat16:
+        paths -= {"merged_rollout", "folded_update"}
+    return frozenset(paths)
 
 
 def _special_ids(tokenizer: Any, base: Any) -> tuple[tuple[int, ...], int]:

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from workbench.engine.batch import Scores, TokenBatch
+from workbench.engine.batch import TokenBatch
 from workbench.engine.objective import InnerUpdate, WithoutRatio
+from workbench.engine.scoring import Scores
 from workbench.grpo import LossTerms, dpo_loss
 
 

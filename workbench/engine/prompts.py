@@ -29,6 +29,11 @@ class PromptBatch:
     def has_padding(self) -> bool:
         return not bool(self.mask.all())
 
+    def repeated(self, times: int) -> "PromptBatch":
+        """Return each prompt that many times, next to each other."""
+        texts = tuple(text for text in self.texts for _ in range(times))
+        return PromptBatch(texts, self.ids.repeat_interleave(times, 0), self.mask.repeat_interleave(times, 0))
+
 
 def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Any) -> str:
     """Return the text that the model is given: a string itself, messages by the chat template or, without, joined."""

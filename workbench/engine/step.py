@@ -5,8 +5,11 @@
 
 from collections.abc import Generator
 
+from jaxtyping import Float
+from torch import Tensor
+
 from workbench.engine.advantages import Reference
-from workbench.engine.batch import TokenBatch, rows_per_pass, score_exact_kl, score_reference
+from workbench.engine.batch import TokenBatch
 from workbench.engine.bugs import HOOKS
 from workbench.engine.clock import Clock
 from workbench.engine.learner import Learner
@@ -14,6 +17,7 @@ from workbench.engine.measure import measure
 from workbench.engine.memory import forget_peak, memory_of
 from workbench.engine.methods import METHOD_STAGES
 from workbench.engine.ppo import teach_critic
+from workbench.engine.scoring import score_exact_kl, score_policy, score_reference
 from workbench.engine.stepdata import StepData
 from workbench.engine.update import update_policy
 from workbench.run.knobs import Knobs
@@ -36,8 +40,7 @@ def train_step(step: int, learner: Learner, knobs: Knobs, clock: Clock) -> Gener
         batch = batch.without(samples.rollout.is_truncated)
 
     yield Progress(step, "score")
-    rows = rows_per_pass(batch, learner.policy.model.config.vocab_size, learner.config.micro_batch_size)
-    reference = score_with_reference(learner, batch, knobs, rows)
+    reference = score_with_reference(learner, batch, knobs)
     clock.lap("score")
 
     yield Progress(step, "advantage")
@@ -51,9 +54,9 @@ def train_step(step: int, learner: Learner, knobs: Knobs, clock: Clock) -> Gener
         objective,
         knobs,
         step=step,
-        micro_batch_size=rows,
+        micro_batch_size=learner.config.micro_batch_size,
         max_grad_norm=learner.config.max_grad_norm,
-        old_logps=bug.old_logps(None, reference),
+        old_logps=bug.old_logps(own_old_logps(learner, batch), reference),
     )
     critic = yield from teach_critic(step, learner, samples, batch, advantages, knobs)
     clock.lap("update")
@@ -64,10 +67,17 @@ def train_step(step: int, learner: Learner, knobs: Knobs, clock: Clock) -> Gener
     return measure(data, learner)
 
 
-def score_with_reference(learner: Learner, batch: TokenBatch, knobs: Knobs, rows: int) -> Reference:
+def score_with_reference(learner: Learner, batch: TokenBatch, knobs: Knobs) -> Reference:
     """Return what the reference says of the completions, where the loss, the reward or the page needs it."""
     if knobs.beta == 0 and not learner.config.score_reference:
         return Reference(None)
+    size = learner.config.micro_batch_size
     needs_exact = knobs.beta > 0 and knobs.kl_estimator == "exact" and knobs.kl_in == "reward"
-    exact_kl = score_exact_kl(learner.policy, batch, rows) if needs_exact else None
-    return Reference(score_reference(learner.policy, batch, rows), exact_kl)
+    exact_kl = score_exact_kl(learner.policy, batch, size) if needs_exact else None
+    return Reference(score_reference(learner.policy, batch, size), exact_kl)
+
+
+def own_old_logps(learner: Learner, batch: TokenBatch) -> Float[Tensor, "B T"] | None:
+    """Return what the policy says of its completions, or None where the first update's own pass will tell."""
+    policy = learner.policy
+    return None if "no_old_pass" in policy.fast_paths else score_policy(policy, batch, learner.config.micro_batch_size)

@@ -11,10 +11,12 @@ from workbench.engine.clock import Clock
 from workbench.engine.critic import load_critic
 from workbench.engine.learned_reward import load_learned_reward
 from workbench.engine.learner import Learner
-from workbench.engine.policy import choose_num_threads, load_policy
+from workbench.engine.limits import Yardstick
+from workbench.engine.policy import load_policy
 from workbench.engine.rewards import against_learned, make_judge
 from workbench.engine.rounds import step_of_round
 from workbench.engine.step import train_step
+from workbench.engine.threads import use_threads
 from workbench.engine.vocabulary import Vocabulary
 from workbench.run.config import RunConfig
 from workbench.run.knobs import KnobBoard
@@ -46,8 +48,10 @@ def train(
     judge = make_judge(config, task, reward_funcs)
     try:
         policy = load_policy(config)
-        torch.set_num_threads(choose_num_threads(config, policy))
-        optimizer = torch.optim.AdamW(policy.trainable, weight_decay=config.weight_decay, fused=True)
+        use_threads(config, policy)
+        optimizer = torch.optim.AdamW(
+            policy.trainable, weight_decay=config.weight_decay, fused=config.uses("fused_adamw")
+        )
         has_steps = config.step_rewards is not None or task.step_rewards is not None
         step_rewards = load_step_rewards(config.step_rewards, task) if has_steps else None
         learned = load_learned_reward(config, policy) if config.learn_reward else None
@@ -65,6 +69,7 @@ def train(
             step_rewards,
             learned,
             critic,
+            Yardstick.of(policy),
         )
         yield from _steps(learner, board, adapter_folder)
     finally:

@@ -1,15 +1,17 @@
 """The μ inner updates on one batch, each one's forward pass recorded, so that the ratio can be seen leaving 1."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from workbench.engine.batch import TokenBatch, score
+from workbench.engine.batch import TokenBatch
 from workbench.engine.objective import InnerUpdate, Objective
+from workbench.engine.parallel import in_parallel
 from workbench.engine.policy import Policy
+from workbench.engine.scoring import Part, scorer_of
 from workbench.engine.storage import gradients_of, num_bytes
 from workbench.grpo import LossTerms
 from workbench.run.knobs import Knobs
@@ -67,27 +69,36 @@ def _accumulate(
     old_logps: Float[Tensor, "B T"] | None,
     micro_batch_size: int,
 ) -> tuple[Float[Tensor, "B T"], Float[Tensor, "B T"], Float[Tensor, "B T"], LossTerms]:
-    """Add up the gradient over the micro-batches; return all log-probabilities, entropies, coefficients and terms."""
-    seen = [torch.zeros(batch.mask.shape, device=policy.device) for _ in range(3)]
-    parts = []
-    for rows, micro in batch.micro_batches(micro_batch_size, objective.kept_together):
-        scores = score(
-            policy,
-            micro,
-            entropy_has_gradient=objective.entropy_has_gradient,
-            has_exact_kl=objective.has_exact_kl,
-        )
-        scores.logps.retain_grad()
-        part = slice(micro.mask.shape[1])
-        terms = objective.terms(rows, micro, scores, None if old_logps is None else old_logps[rows, part])
-        if terms.loss.requires_grad:
-            terms.loss.backward()
-        gradient = scores.logps.grad
+    """Add up the gradient over the parts; return all log-probabilities, entropies, coefficients and terms."""
+    scorer, weights = scorer_of(policy, has_exact_kl=objective.has_exact_kl), policy.trainable
+
+    def learn(part: Part) -> tuple[tuple[Tensor, ...], LossTerms, tuple[Tensor | None, ...]]:
+        rows, micro = part
+        scores = scorer.score(micro, entropy_has_gradient=objective.entropy_has_gradient)
+        old = None if old_logps is None else old_logps[rows, : micro.mask.shape[1]]
+        terms = objective.terms(rows, micro, scores, old)
+        gradient, *to_weights = _gradients(terms.loss, (scores.logps, *weights))
         coefficients = torch.zeros_like(scores.logps) if gradient is None else -gradient
-        for whole, value in zip(seen, (scores.logps.detach(), scores.entropy.detach(), coefficients), strict=True):
-            whole[rows, part] = value.masked_fill(~micro.mask, 0.0)
-        parts.append((rows, terms))
-    return seen[0], seen[1], seen[2], _whole(parts, batch)
+        return (scores.logps.detach(), scores.entropy.detach(), coefficients), terms, tuple(to_weights)
+
+    parts = scorer.parts(batch, micro_batch_size, objective.kept_together)
+    seen = [torch.zeros(batch.mask.shape, device=policy.device) for _ in range(3)]
+    terms_of_parts = []
+    for (rows, micro), (values, terms, gradients) in zip(
+        parts, in_parallel(learn, parts, scorer.num_workers), strict=True
+    ):
+        for whole, value in zip(seen, values, strict=True):
+            whole[rows, : value.shape[1]] = value.masked_fill(~micro.mask, 0.0)
+        for weight, gradient in zip(weights, gradients, strict=True):
+            if gradient is not None:
+                weight.grad = gradient if weight.grad is None else weight.grad.add_(gradient)
+        terms_of_parts.append((rows, terms))
+    return seen[0], seen[1], seen[2], _whole(terms_of_parts, batch)
+
+
+def _gradients(loss: Tensor, of: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
+    """Return the gradient of each; None where the loss does not depend on it."""
+    return torch.autograd.grad(loss, of, allow_unused=True) if loss.requires_grad else (None,) * len(of)
 
 
 def _whole(parts: list[tuple[Tensor, LossTerms]], batch: TokenBatch) -> LossTerms:

@@ -7,6 +7,7 @@ from typing import Any
 
 from workbench.errors import ConfigError
 from workbench.run.bugs import BUGS
+from workbench.run.fastpaths import ALL, FAST_PATHS
 
 METHODS = ("grpo", "ppo", "dpo", "sft", "rft", "online_rft")
 
@@ -44,6 +45,9 @@ class RunConfig:
     weight_decay: float = setting(0.0, "AdamW's weight decay on the LoRA weights", low=0.0, high=1.0)
     micro_batch_size: int = setting(64, "most completions in a forward pass; fewer need less memory", low=1, high=65536)
     num_threads: int = setting(0, "CPU threads; 0: one for a tiny model, else all cores", low=0, high=1024)
+    plain_paths: tuple[str, ...] = setting(
+        (), "fast paths to leave out, by name; all leaves out every one", choices=(ALL, *FAST_PATHS)
+    )
     score_reference: bool = setting(True, "score the reference for display even when β is 0, so that KL can be seen")
     step_rewards: str | None = setting(None, "for supervision=process: file.py:function; none: the task's")
     sync_ref_model: bool = setting(False, "reset the reference to the policy every ref_model_sync_steps steps")
@@ -78,6 +82,15 @@ class RunConfig:
             if name not in names:
                 raise ConfigError(f"unknown setting {name!r}: the settings are {', '.join(names)}")
         return cls(**settings)
+
+    def uses(self, fast_path: str) -> bool:
+        """Return whether the engine may take that fast path, one of FAST_PATHS, where model and device allow it.
+
+        >>> RunConfig(plain_paths=("lean_model",)).uses("lean_model"), RunConfig().uses("lean_model")
+        (False, True)
+        """
+        assert fast_path in FAST_PATHS, f"{fast_path} is no fast path"
+        return fast_path not in self.plain_paths and ALL not in self.plain_paths
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -136,6 +149,10 @@ def _check_optional_str(f: Any, value: Any) -> str | None:
 def _check_names(f: Any, value: Any) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) and name for name in value):
         raise _refuse(f, value, "a list of names")
+    choices = f.metadata["choices"]
+    for name in value:
+        if choices and name not in choices:
+            raise _refuse(f, name, f"among {', '.join(choices)}")
     return tuple(value)
 
 

@@ -151,6 +151,8 @@ class StepRecord:
     device: str  # where it was computed
     vocabulary: Mapping[int, str]  # visible text of every token id that occurs in this record
     memory: Mapping[str, int] = field(default_factory=dict)  # bytes by what holds them
+    fast_paths: tuple[str, ...] = ()  # those of FAST_PATHS that were used
+    limits: Mapping[str, float] = field(default_factory=dict)  # by stage, the least seconds the machine needs for it
 
     def row(self) -> dict[str, Any]:
         """Return the scalars of this step as plain JSON values: one line of `metrics.jsonl`, one row of the curves."""

@@ -6,7 +6,7 @@ step in progress: a reader counts only the steps that have a whole line.
 
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,13 +24,19 @@ _PACKAGES = ("torch", "transformers", "peft", "numpy")
 
 
 @dataclass(frozen=True)
-class RecordedRun:
-    """What a run folder says, without the per-token arrays. `knobs` are those of its newest step."""
+class RunSettings:
+    """What a run folder says besides its rows. `knobs` are those of its newest step."""
 
     config: RunConfig
     knobs: Knobs
-    rows: list[dict[str, Any]]
     events: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class RecordedRun(RunSettings):
+    """What a run folder says, without the per-token arrays."""
+
+    rows: list[dict[str, Any]]
 
 
 class RunFolder:
@@ -62,21 +68,39 @@ class RunFolder:
     def adapter(self) -> Path:
         return self.path / "adapter"
 
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
     def append(self, record: StepRecord, row: dict[str, Any], events: Iterable[dict[str, Any]]) -> None:
-        """Write one finished step: its arrays, the knob changes it began with, its scalars."""
+        """Write one finished step: its arrays, the knob changes it began with, its scalars.
+
+        The time that takes belongs to the step: it is added to the row.
+        """
+        began = time.perf_counter()
         write_step(step_path(self.path, record.step), record)
+        _add_time(row, time.perf_counter() - began)
         _append_lines(self.path / "events.jsonl", events)
-        _append_lines(self.path / "metrics.jsonl", [row])
+        _append_lines(self.metrics, [row])
 
     def read(self) -> RecordedRun:
         """Return the run's settings and scalars; raise ConfigError if the folder holds no run that can be read."""
+        self._read_about()
+        rows = [row for row, _ in self.read_rows()]
+        settings = self.read_settings(rows[-1]["step"] if rows else 0)
+        return RecordedRun(settings.config, settings.knobs, settings.events, rows)
+
+    def read_settings(self, newest_step: int) -> RunSettings:
+        """Return the run's settings and its knob changes up to a step; raise ConfigError if there is no run to read."""
         about = self._read_about()
-        rows = _read_lines(self.path / "metrics.jsonl")
-        newest = rows[-1]["step"] if rows else 0
-        events = [event for event in _read_lines(self.path / "events.jsonl") if event["step"] <= newest]
+        events = [event for event, _ in _read_lines(self.path / "events.jsonl") if event["step"] <= newest_step]
         changes = {event["knob"]: event["new"] for event in events}
         knobs = Knobs().changed(about["knobs"]).changed(changes)
-        return RecordedRun(RunConfig.from_mapping(about["config"]), knobs, rows, events)
+        return RunSettings(RunConfig.from_mapping(about["config"]), knobs, events)
+
+    def read_rows(self) -> Iterator[tuple[dict[str, Any], int]]:
+        """Yield the scalars of each step, one at a time, with the byte at which its line in `metrics` ends."""
+        return _read_lines(self.metrics)
 
     def _read_about(self) -> dict[str, Any]:
         path = self.path / "run.json"
@@ -117,6 +141,14 @@ def _versions() -> dict[str, str]:
     return found
 
 
+def _add_time(row: dict[str, Any], seconds: float) -> None:
+    """Count `seconds` as the recording's, in the row's timings and in its step time, where it has one."""
+    timings, metrics = row["timings"], row["metrics"]
+    timings["record"] = timings.get("record", 0.0) + seconds
+    if metrics.get("step_time") is not None:
+        metrics["step_time"] += seconds
+
+
 def _append_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     lines = b"".join(orjson.dumps(row) + b"\n" for row in rows)
     if lines:
@@ -124,9 +156,13 @@ def _append_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
             file.write(lines)
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the whole lines of a file; the last one may have been cut off by a kill and is then left out."""
+def _read_lines(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield the whole lines of a file and where they end; the last may have been cut off by a kill: it is left out."""
     if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")
-    return [orjson.loads(line) for line in lines[:-1]]
+        return
+    end = 0
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                end += len(line)
+                yield orjson.loads(line), end

@@ -67,6 +67,7 @@ def read_step(path: Path) -> StepRecord:
     kept = {
         name: plain[name] for name in ("step", "metrics", "reward_weights", "reward_max", "timings", "device", "memory")
     }
+    kept |= {"fast_paths": tuple(plain.get("fast_paths", ())), "limits": plain.get("limits", {})}  # older files: none
     return StepRecord(knobs=knobs, updates=tuple(plain["updates"]), groups=groups, vocabulary=vocabulary, **kept)
 
 
@@ -94,6 +95,8 @@ def _plain_step(record: StepRecord) -> dict[str, Any]:
         "timings": dict(record.timings),
         "device": record.device,
         "memory": dict(record.memory),
+        "fast_paths": record.fast_paths,
+        "limits": dict(record.limits),
         "vocabulary": {str(token): text for token, text in record.vocabulary.items()},
         "groups": [_plain_group(group) for group in record.groups],
     }

@@ -23,12 +23,15 @@ class Failure:
 class Runner:
     """Calls `next` on an engine while it may. Pausing is not calling it, so it takes effect between two tokens.
 
-    `on_record` receives each finished step, on the engine's thread. Commands return at once; `join` waits.
+    `on_record` receives each finished step and `on_state` is called after each change of state, both on the engine's
+    thread. Commands return at once; `join` waits.
     """
 
-    def __init__(self, engine: Engine, on_record: Callable[[StepRecord], None]) -> None:
+    def __init__(
+        self, engine: Engine, on_record: Callable[[StepRecord], None], on_state: Callable[[], None] = lambda: None
+    ) -> None:
         self._engine = engine
-        self._on_record = on_record
+        self._on_record, self._on_state = on_record, on_state
         self._changed = threading.Condition()  # guards the four fields below; notified when a command arrives
         self._state: State = "loading"
         self._command: Literal["run", "one step", "pause", "stop"] = "run"
@@ -115,14 +118,20 @@ class Runner:
         """Block while paused; return False once stopped."""
         with self._changed:
             while self._command == "pause":
-                self._state = "paused"
+                self._enter("paused")
                 self._changed.wait()
             if self._command == "stop":
                 return False
             is_loading = self._phase is None or self._phase.stage == "load"
-            self._state = "loading" if is_loading else "running"
+            self._enter("loading" if is_loading else "running")
             return True
+
+    def _enter(self, state: State) -> None:
+        if state != self._state:
+            self._state = state
+            self._on_state()
 
     def _end(self, state: State, failure: Failure | None = None) -> None:
         with self._changed:
-            self._state, self._failure, self._phase = state, failure, None
+            self._failure, self._phase = failure, None
+            self._enter(state)

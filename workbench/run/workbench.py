@@ -14,7 +14,9 @@ from workbench.errors import ConfigError
 from workbench.run.check import check_knobs, check_run
 from workbench.run.config import RunConfig
 from workbench.run.knobs import KnobBoard, Knobs, knob_differences
+from workbench.run.news import News
 from workbench.run.presets import preset_settings
+from workbench.run.record import StepRecord
 from workbench.run.recorder import RunFolder, new_run_path
 from workbench.run.runner import Engine, Runner, State
 from workbench.run.store import RunStore
@@ -27,6 +29,7 @@ class Workbench:
     """Shows `shown` (a recording) until a run is started; `open_engine` makes the iterator that a run drives."""
 
     def __init__(self, shown: RunStore, open_engine: OpenEngine, *, runs_folder: Path | None, preset: str) -> None:
+        self.news = News()
         self._open_engine = open_engine
         self._runs_folder = runs_folder
         self._preset = preset
@@ -124,12 +127,14 @@ class Workbench:
         """Propose knob changes; the next step uses them."""
         self._running()
         self._board.propose(**changes)
+        self.news.tell()
 
     def show_recording(self) -> None:
         with self._lock:
             if self._runner is not None and self._runner.is_active:
                 raise ConfigError("a run is going on: stop it before showing the recording")
             self._runner, self._store = None, self._recording
+        self.news.tell()
 
     def close(self, timeout_s: float = 5.0) -> bool:
         """Stop the training thread; return True if it ended in time."""
@@ -154,7 +159,12 @@ class Workbench:
             del self._stores[next(run for run in self._stores if run != self._recording.id)]
         engine = self._open_engine(config, self._board, folder.adapter if folder else None)
         self._started = (config, knobs)
-        self._runner = Runner(engine, on_record=self._store.append)
+        self._runner = Runner(engine, partial(self._publish, self._store), on_state=self.news.tell)
         if paused_after_one_step:
             self._runner.step()  # before the thread starts, or a quick engine is past its first step
         self._runner.start()
+        self.news.tell()
+
+    def _publish(self, store: RunStore, record: StepRecord) -> None:
+        store.append(record)
+        self.news.tell()

@@ -16,7 +16,7 @@ Part = dict[str, Any]  # of a Plotly figure; made whole at the end, for Plotly c
 PART = "reward_parts/"
 MOST_POINTS = 1000  # a curve of more steps shows every n-th, and the newest
 SMOOTHING = 0.4  # weight of the newest step in the thick line
-LABEL_PITCH = 0.13  # of a panel's height, between two labels
+LABEL_PITCH = 0.17  # of a panel's height, between two labels
 LONGEST_NAME = 12  # letters of a reward function's name that fit beside its line
 MOST_COMPONENTS = 5  # reward functions that get a label; the others are thin lines with a hover text
 SCALES_APART = 4.0  # reward scales that differ by more than this factor do not share an axis
@@ -108,7 +108,19 @@ def value_span(panel: Panel, heights: Sequence[Sequence[float | None]]) -> tuple
     return low - (room if low < 0 else 0.0), high + room
 
 
-def traces_of(curve: Curve, steps: Sequence[int], colours: Theme, lang: str) -> list[Part]:
+def points_of(curve: Curve, rows: Sequence[Row]) -> tuple[list[float], Values]:
+    """Return where the dots of a curve are: one a step; of a row that stands for many steps, its lowest and highest."""
+    points: list[tuple[float, float | None]] = []
+    for row, height in zip(rows, curve.heights, strict=True):
+        extremes = row.get("extremes", {}).get(curve.line.metric)
+        has_own_scale = curve.heights is not curve.values
+        points += [(row["step"], height)] if extremes is None or has_own_scale or height is None else sorted(extremes)
+    return [step for step, _ in thinned(points)], [value for _, value in thinned(points)]
+
+
+def traces_of(
+    curve: Curve, steps: Sequence[int], points: tuple[list[float], Values], colours: Theme, lang: str
+) -> list[Part]:
     """Return the dots of the steps and their smoothed line; of a reward's part the line alone."""
     line, colour = curve.line, getattr(colours, curve.line.colour)
     label, is_thin = plain(line.label[lang == "zh"]), line.metric.startswith(PART)
@@ -126,7 +138,7 @@ def traces_of(curve: Curve, steps: Sequence[int], colours: Theme, lang: str) -> 
     if is_thin:
         return [smooth]
     marker = {"color": colour, "size": 4, "opacity": 0.35 if len(steps) < 200 else 0.15}
-    dots: Part = {"x": steps, "y": thinned(curve.heights), "name": name, "mode": "markers", "marker": marker}
+    dots: Part = {"x": points[0], "y": points[1], "name": name, "mode": "markers", "marker": marker}
     return [dots | {"hoverinfo": "skip"}, smooth]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from workbench.run.knobs import Knobs
-from workbench.views.curve_lines import Part, band_of, curves_of, end_labels, thinned, traces_of, value_span
+from workbench.views.curve_lines import Part, band_of, curves_of, end_labels, points_of, thinned, traces_of, value_span
 from workbench.views.curve_panels import NO_WORDS, Panel, panels_of
 from workbench.views.figures import look, sentence_of, theme_of
 from workbench.views.knobmarks import KnobMark, caption, knob_marks, knob_shapes, numerals
@@ -71,9 +71,10 @@ def _panel(panel: Panel, axis: str, rows: Sequence[Row], colours: Theme, lang: s
     steps, curves = [row["step"] for row in thinned(rows)], curves_of(panel, rows)
     has_own_scales = any(curve.heights is not curve.values for curve in curves)
     traces = band_of(thinned(rows), colours) if panel.is_reward and not has_own_scales else []
-    span = value_span(panel, [*(thinned(curve.heights) for curve in curves), *(edge["y"] for edge in traces)])
-    for curve in curves:
-        traces += traces_of(curve, steps, colours, lang)
+    dots = [points_of(curve, rows) for curve in curves]
+    span = value_span(panel, [*(heights for _, heights in dots), *(edge["y"] for edge in traces)])
+    for curve, points in zip(curves, dots, strict=True):
+        traces += traces_of(curve, steps, points, colours, lang)
     place: Part = {"xref": f"x{axis}", "yref": f"y{axis}", "xanchor": "left", "xshift": 5, "showarrow": False}
     notes = [{"x": steps[-1], **label, **place} for label in end_labels(panel, curves, span, colours, lang)]
     if panel.says != NO_WORDS:

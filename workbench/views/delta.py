@@ -1,23 +1,54 @@
-"""What changed since a page last asked: state, new rows, knob events. Small: it is asked for several times a second."""
+"""What changed since a page last asked: state, new rows, knob events. Small, however long the run is."""
 
 from dataclasses import asdict
 from statistics import median
 from typing import Any
 
+from orjson import Fragment
+
+from workbench.run.rows import shown
 from workbench.run.runner import Failure
 from workbench.run.store import RunStore
 from workbench.run.workbench import Workbench
+
+MOST_ROWS = 1000  # of one reply; whoever wants more asks again from `next`
 
 
 def page_delta(workbench: Workbench, run: str | None, since: int, events_since: int) -> dict[str, Any]:
     """Return the state of the run on show, and its rows and events from the given numbers on.
 
-    A page that knows another run, or more rows than there are, gets everything from the beginning.
+    A page that knows another run, or more rows than there are, gets everything from the beginning: at most `MOST_ROWS`
+    rows a time.
     """
-    store, runner = workbench.store, workbench.runner
+    store = workbench.store
     if run != store.id:
         since = events_since = 0
-    rows, events = store.rows(since), store.events(events_since)
+    rows = store.rows(since, MOST_ROWS)
+    return _delta(workbench, store, events_since, since + len(rows)) | {"rows": [shown(row) for row in rows]}
+
+
+def tail_delta(workbench: Workbench, run: str | None, since: int, events_since: int) -> dict[str, Any]:
+    """Return the same with the newest rows alone, as JSON that all pages share.
+
+    `first` is the number of the first row in the reply; the rows before it are to be had as curves from
+    `RunStore.history` and one by one. `first_step` is the run's, and `news` what to wait for the next of.
+    """
+    news, store = workbench.news.number, workbench.store
+    if run != store.id:
+        since = events_since = 0
+    first, rows = store.sent_rows(since)
+    delta = _delta(workbench, store, events_since, first + len(rows)) | {"rows": [Fragment(row) for row in rows]}
+    return delta | {"first": first, "first_step": store.first_step, "news": news}
+
+
+def most_varied_group(store: RunStore) -> int:
+    """Return the number of the group of the newest step whose rewards differ most: the one that a page opens on."""
+    spreads = [group["std"] or 0.0 for group in store.rows(-1)[0]["groups"]]
+    return spreads.index(max(spreads))
+
+
+def _delta(workbench: Workbench, store: RunStore, events_since: int, end: int) -> dict[str, Any]:
+    runner, events = workbench.runner, store.events(events_since)
     knobs, pending = workbench.knobs_and_pending()
     phase = runner.phase if runner is not None else None
     return {
@@ -34,8 +65,7 @@ def page_delta(workbench: Workbench, run: str | None, since: int, events_since: 
         "phase": asdict(phase) if phase is not None else None,
         "error": _error(runner.failure if runner is not None else None),
         "num_steps": _num_steps(store),
-        "rows": [_without_memory(row) for row in rows],
-        "next": since + len(rows),
+        "next": end,
         "events": events,
         "next_event": events_since + len(events),
         "knobs": asdict(knobs),
@@ -43,11 +73,6 @@ def page_delta(workbench: Workbench, run: str | None, since: int, events_since: 
         "focus": store.focus,
         **_speed(store),
     }
-
-
-def _without_memory(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row without what hardly changes from step to step: the figure of the memory has the newest."""
-    return {name: value for name, value in row.items() if name != "memory"}
 
 
 def _device(store: RunStore) -> str | None:

@@ -77,8 +77,8 @@ def _completion(c: CompletionRecord) -> dict[str, Any]:
         "entropy": _numbers(c.entropy),
         "weight": c.weight,
         "top": [
-            [[text, round(float(p), 5)] for text, p in zip(texts, np.exp(logps), strict=True)]
-            for texts, logps in zip(c.top_tokens, c.top_logps, strict=True)
+            list(map(list, zip(texts, chances, strict=True)))
+            for texts, chances in zip(c.top_tokens, _chances(c.top_logps), strict=True)
         ],
         "coefficients": [significant(values) for values in c.coefficients_by_update],
         **_present(c),
@@ -110,6 +110,10 @@ def _numbers(values: NDArray[np.float32]) -> list[float]:
     return np.round(values.astype(np.float64), 6).tolist()
 
 
+def _chances(logps: NDArray[np.float32]) -> list[list[float]]:
+    return np.round(np.exp(logps.astype(np.float64)), 5).tolist()
+
+
 def significant(values: NDArray[np.float32], digits: int = 6) -> list[float]:
     """Return numbers of any size with `digits` significant digits, which their JSON then shows and no more.
 
@@ -123,7 +127,7 @@ def significant(values: NDArray[np.float32], digits: int = 6) -> list[float]:
 
 
 def _flags(values: NDArray[np.bool_]) -> str:
-    return "".join("1" if value else "0" for value in values)
+    return (values.astype(np.uint8) + ord("0")).tobytes().decode("ascii")
 
 
 def visible_spans(tokens: Sequence[str]) -> tuple[list[str], list[list[int]] | None]:

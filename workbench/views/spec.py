@@ -1,18 +1,20 @@
-"""What the page must know once: the knobs, the meaning of every metric, the methods, the mistakes, the presets."""
+"""What the page must know once: knobs, metrics, methods, mistakes, fast paths, stages, presets, all in words."""
 
 from typing import Any
 
 from workbench.run.bugs import BUGS
+from workbench.run.fastpaths import FAST_PATHS
 from workbench.run.knobs import knob_specs
 from workbench.run.knobspec import Above, Condition, KnobSpec
 from workbench.run.methodrules import UNUSED_KNOBS
 from workbench.run.methods import UNIFIED_VIEW
 from workbench.run.metrics import METRICS
 from workbench.run.presets import PRESETS
+from workbench.views.stages import STAGES
 
 
 def page_spec(version: str) -> dict[str, Any]:
-    """Return what the page says about knobs, metrics, methods, mistakes and presets, in English and Chinese."""
+    """Return what the page says about all of them, in English and Chinese."""
     return {
         "version": version,
         "knobs": [_knob(spec) for spec in knob_specs().values()],
@@ -39,6 +41,13 @@ def page_spec(version: str) -> dict[str, Any]:
                 "metric": bug.metric,
             }
             for name, bug in BUGS.items()
+        ],
+        "fast_paths": [
+            {"name": name, "title": _both(p.title), "meaning": _both(p.meaning), "needs": _both(p.needs)}
+            for name, p in FAST_PATHS.items()
+        ],
+        "stages": [
+            {"name": name, "title": _both(title), "meaning": _both(about)} for name, (title, about) in STAGES.items()
         ],
         "presets": [
             {"name": name, "group": p.group, "title": _both(p.title), "description": _both(p.description)}

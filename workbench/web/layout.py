@@ -7,23 +7,9 @@ import gradio as gr
 
 from workbench.errors import ConfigError, KnobError
 from workbench.run.workbench import Workbench
-from workbench.web.routes import STATIC
 from workbench.web.setup_form import build_setup_form
 
 _MAIN = "/wb/static/main.js"
-
-
-def page_head() -> str:
-    """Return what goes into the page's head: the style, and what to load while Gradio still builds the page."""
-    modules = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js"))
-    fonts = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.glob("fonts/*latin*.woff2"))
-    return "".join(
-        [
-            '<link rel="stylesheet" href="/wb/static/style.css">',
-            *(f'<link rel="modulepreload" href="/wb/static/{path}">' for path in modules),
-            *(f'<link rel="preload" as="font" crossorigin href="/wb/static/{path}">' for path in fonts),
-        ]
-    )
 
 
 def build_page(workbench: Workbench) -> gr.Blocks:

@@ -15,12 +15,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from workbench.errors import ConfigError, KnobError
+from workbench.run.rows import shown
+from workbench.run.store import RunStore
 from workbench.run.workbench import Workbench
 from workbench.views.curves import curves_figure
 from workbench.views.delta import page_delta
-from workbench.views.group import page_group
 from workbench.views.memory import memory_figure
 from workbench.views.spec import page_spec
+from workbench.web.replies import Question, Replies
 
 STATIC = Path(__file__).parent / "static"
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
@@ -34,28 +36,11 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
 def make_router(workbench: Workbench, version: str) -> APIRouter:
     """Return the routes that show `workbench` and pass commands on to it."""
     router = APIRouter(prefix="/wb")
+    _add_data(router, workbench)
 
     @router.get("/spec")
     def spec() -> Response:
         return json_response(page_spec(version))
-
-    @router.get("/delta")
-    def delta(run: str | None = None, since: int = 0, events: int = 0) -> Response:
-        return json_response(page_delta(workbench, run, max(0, since), max(0, events)))
-
-    @router.get("/group/{run}/{step}")
-    def group(run: str, step: int, group: int = 0) -> Response:
-        store = workbench.find_store(run)
-        if store is None:
-            return json_response({"error": f"this server has no run {run!r}"}, 404)
-        try:
-            return json_response(page_group(run, store.record(step), group, store.config.method), headers=_FOR_EVER)
-        except LookupError as error:
-            return json_response({"error": str(error.args[0])}, 404)
-
-    @router.get("/figure/{name}")
-    def figure(name: str, run: str, theme: str = "light", lang: str = "en") -> Response:
-        return _draw(workbench, name, run, theme=theme, lang=lang)
 
     @router.post("/do/{action}")
     async def do(action: str, request: Request) -> Response:
@@ -69,6 +54,57 @@ def make_router(workbench: Workbench, version: str) -> APIRouter:
         return Response(_plotly_gzip(), 200, headers, "text/javascript")
 
     return router
+
+
+def _add_data(router: APIRouter, workbench: Workbench) -> None:
+    """Add the routes that a page reads a run from."""
+    replies = Replies(workbench)
+
+    @router.get("/delta")
+    async def delta(
+        run: str | None = None,
+        since: int = 0,
+        events: int = 0,
+        news: int | None = None,
+        rested: bool = False,
+        progress: bool = False,
+        group: int | None = None,
+    ) -> Response:
+        if news is None:
+            return json_response(page_delta(workbench, run, max(0, since), max(0, events)))
+        answer = await replies.delta(Question(run, max(0, since), max(0, events), news, rested, progress, group))
+        return Response(status_code=204) if answer is None else ready(answer, _NEVER)
+
+    @router.get("/curves/{run}")
+    async def curves(run: str, names: str = "") -> Response:
+        return _of_run(workbench, run, lambda store: ready(replies.curves(store, tuple(names.split(","))), _NEVER))
+
+    @router.get("/row/{run}/{step}")
+    def row(run: str, step: int) -> Response:
+        return _of_run(workbench, run, lambda store: json_response(shown(store.row(step)), headers=_FOR_EVER))
+
+    @router.get("/group/{run}/{step}")
+    def group(run: str, step: int, group: int = 0) -> Response:
+        return _of_run(workbench, run, lambda store: ready(replies.group(store, step, group), _FOR_EVER))
+
+    @router.get("/figure/{name}")
+    def figure(name: str, run: str, theme: str = "light", lang: str = "en") -> Response:
+        return _of_run(workbench, run, lambda store: _draw(workbench, store, name, theme=theme, lang=lang))
+
+
+def ready(answer: bytes, headers: dict[str, str]) -> Response:
+    return Response(answer, 200, headers, "application/json")
+
+
+def _of_run(workbench: Workbench, run: str, answer: Callable[[RunStore], Response]) -> Response:
+    """Return the answer about a run, or say in a sentence what there is not."""
+    store = workbench.find_store(run)
+    if store is None:
+        return json_response({"error": f"this server has no run {run!r}"}, 404)
+    try:
+        return answer(store)
+    except LookupError as error:
+        return json_response({"error": str(error.args[0])}, 404)
 
 
 class _PageFiles(StaticFiles):
@@ -85,18 +121,15 @@ def page_files() -> StaticFiles:
     return _PageFiles(directory=STATIC)
 
 
-def _draw(workbench: Workbench, name: str, run: str, **style: str) -> Response:
-    """Return a figure of a run, or say that there is no such figure or run."""
-    store = workbench.find_store(run)
-    if store is None:
-        return json_response({"error": f"this server has no run {run!r}"}, 404)
+def _draw(workbench: Workbench, store: RunStore, name: str, **style: str) -> Response:
+    """Return a figure of a run; raise LookupError if there is no such figure."""
     others = workbench.memory_of_others(store)
     figures: dict[str, Callable[..., Figure]] = {
-        "curves": partial(curves_figure, store.rows(), store.events(), knobs=store.knobs),
+        "curves": lambda **style: curves_figure(store.sampled_rows(), store.events(), knobs=store.knobs, **style),
         "memory": partial(memory_figure, store.config.method, store.memory, others),
     }
     if name not in figures:
-        return json_response({"error": f"there is no figure {name!r}: there are {', '.join(figures)}"}, 404)
+        raise LookupError(f"there is no figure {name!r}: there are {', '.join(figures)}")
     return Response(figures[name](**style).to_json(), 200, _NEVER, "application/json")
 
 

@@ -16,7 +16,8 @@ from fastapi import FastAPI
 
 from workbench.run.workbench import Workbench
 from workbench.web.guard import Guard
-from workbench.web.layout import build_page, page_head
+from workbench.web.head import PageHead, page_head
+from workbench.web.layout import build_page
 from workbench.web.routes import STATIC, make_router, page_files
 
 LISTENING = Callable[[str], None]
@@ -42,7 +43,6 @@ def create_app(workbench: Workbench, version: str, hosts: tuple[str, ...] = ()) 
         path="/",
         app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None},
         theme=gr.themes.Base(font="system-ui", font_mono="monospace"),  # the page brings its own fonts
-        head=page_head(),
         favicon_path=str(STATIC / "icon.svg"),
         footer_links=[],
         run_history=False,
@@ -50,6 +50,7 @@ def create_app(workbench: Workbench, version: str, hosts: tuple[str, ...] = ()) 
         enable_monitoring=False,
         max_file_size="1mb",
     )
+    app.add_middleware(PageHead, head=page_head(STATIC))
     app.add_middleware(Guard, hosts=hosts)
     return app
 

@@ -7,6 +7,7 @@ import gradio as gr
 
 from workbench.run.bugs import BUGS
 from workbench.run.config import RunConfig
+from workbench.run.fastpaths import ALL, FAST_PATHS
 from workbench.run.methods import UNIFIED_VIEW
 from workbench.run.presets import PRESETS
 from workbench.tasks.registry import TASKS
@@ -27,6 +28,8 @@ def make_field(name: str, value: Any = None) -> Any:
         return gr.Dropdown(presets, value=presets[0][1], show_label=False, **words)
     value = default_of(name) if value is None else value
     choices = choices_of(name, "en")
+    if name == "plain_paths":
+        return gr.Dropdown(choices, value=[], multiselect=True, **words)
     if choices:
         return gr.Dropdown(choices, value=value, show_label=name != "bug", **words)
     kind = {f.name: f.type for f in fields(RunConfig)}[name]
@@ -59,6 +62,7 @@ def choices_of(name: str, lang: str, group: str = "tasks") -> Choices:
         "preset": [(preset.title[number], each) for each, preset in PRESETS.items() if preset.group == group],
         "method": [(method.title[number], each) for each, method in UNIFIED_VIEW.items()],
         "bug": [(phrase("none", lang), "none"), *((bug.title[number], each) for each, bug in BUGS.items())],
+        "plain_paths": [(phrase("all", lang), ALL), *((path.title[number], each) for each, path in FAST_PATHS.items())],
         "task": [(each, each) for each in TASKS],
         "dtype": [(each, each) for each in ("auto", "float32", "bfloat16")],
     }

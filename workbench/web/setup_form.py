@@ -104,6 +104,8 @@ def _draw_how(form: SetupForm) -> None:
             form.add("model", "dtype", "lora_r")
         with gr.Row():
             form.add("prompts_per_step", "max_steps", "seed")
+    with form.section("speed"):
+        form.add("plain_paths")
     with form.section("bug"):
         form.add("bug")
         form.about["bug"] = gr.Markdown("", elem_classes=_ABOUT)

@@ -30,6 +30,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "reference": ("sync_ref_model", "ref_model_sync_steps"),
     "model": ("model", "dtype", "lora_r", "prompts_per_step", "max_steps", "seed"),
+    "speed": ("plain_paths",),
     "bug": ("bug",),
 }
 _SWITCHES = ("learn_reward", "sync_ref_model")

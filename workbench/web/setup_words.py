@@ -10,6 +10,12 @@ SECTIONS: Mapping[str, tuple[str, str, str, str]] = {
     "reward": ("Reward", "奖励", "What counts as better.", "什么算更好。"),
     "reference": ("Reference", "参考策略", "What the KL pulls back to.", "KL 把策略拉回到哪里。"),
     "model": ("Model and sizes", "模型与规模", "", ""),
+    "speed": (
+        "Fast paths",
+        "快速路径",
+        "All are on. They give the same numbers in less time; leave some out to compare.",
+        "全部开启。数值相同、用时更少；可关掉几条来比较。",
+    ),
     "bug": (
         "Break it on purpose",
         "故意放进一个错误",
@@ -81,6 +87,12 @@ FIELDS: Mapping[str, tuple[str, str, str, str]] = {
     "seed": ("Seed", "随机种子", "Same seed, same run.", "相同种子，相同过程。"),
     "lora_r": ("LoRA rank", "LoRA 秩", "Size of the adapter.", "适配器的大小。"),
     "dtype": ("Precision", "精度", "auto: bfloat16 on a GPU.", "auto：GPU 用 bfloat16。"),
+    "plain_paths": (
+        "Leave out",
+        "关掉",
+        "The Time row of the Curves tab explains each.",
+        "每条的说明见曲线页的“用时”。",
+    ),
     "bug": ("Mistake", "错误", "", ""),
 }
 PRESET_GROUPS: Mapping[str, tuple[str, str]] = {
@@ -92,6 +104,7 @@ PRESET_GROUPS: Mapping[str, tuple[str, str]] = {
 PHRASES: Mapping[str, tuple[str, str]] = {
     "button": ("Train with these settings", "按此设置训练"),
     "none": ("none", "无"),
+    "all": ("all of them", "全部"),
     "sets": ("Sets {knobs}.", "设定 {knobs}。"),
     "source": ("Completions", "回答来源"),
     "reward": ("Reward", "奖励"),

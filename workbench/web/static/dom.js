@@ -65,6 +65,20 @@ export function resize(parent, n, make) {
   return [...parent.children];
 }
 
+/**
+ * Make the children of a drawing those of a list, and leave alone what is there already: a label that says the same is
+ * neither shaped nor laid out again.
+ * @param {Element} parent  @param {Element[]} parts  without listeners
+ */
+export function redraw(parent, parts) {
+  const old = [...parent.children];
+  parts.forEach((part, i) => {
+    if (!old[i]) parent.append(part);
+    else if (!old[i].isEqualNode(part)) old[i].replaceWith(part);
+  });
+  old.slice(parts.length).forEach((node) => node.remove());
+}
+
 /** SVG text. @param {number} x  @param {number} y  @param {string} text  @param {object} [props]  @returns {SVGElement} */
 export function label(x, y, text, props = {}) {
   return s('text', { x, y, fill: 'var(--ink3)', ...props, text });
@@ -92,4 +106,37 @@ export function context(canvas, width, height) {
   g.setTransform(ratio, 0, 0, ratio, 0, 0);
   g.clearRect(0, 0, width, height);
   return g;
+}
+
+const sizes = new WeakMap();
+const observer =
+  typeof ResizeObserver === 'undefined'
+    ? null
+    : new ResizeObserver((entries) => entries.forEach(({ target }) => sizes.set(target, measure(target))));
+
+const measure = (node) => ({ width: node.clientWidth, height: node.clientHeight, outer: node.offsetHeight });
+
+/**
+ * The inner width and height of an element and its outer height, as of the last layout: asking for them costs none.
+ * @param {HTMLElement} node  @returns {{width: number, height: number, outer: number}}
+ */
+export function sizeOf(node) {
+  if (!sizes.has(node)) {
+    sizes.set(node, measure(node));
+    observer?.observe(node, { box: 'border-box' });
+  }
+  return sizes.get(node);
+}
+
+const lengths = new WeakMap();
+
+/**
+ * A computed length that only another window changes. @param {HTMLElement} node  @param {string} name  @returns {number}
+ */
+export function pixelsOf(node, name) {
+  const key = `${name}/${window.innerWidth}/${window.innerHeight}`;
+  const kept = lengths.get(node) ?? new Map();
+  lengths.set(node, kept);
+  if (!kept.has(key)) kept.set(key, parseFloat(getComputedStyle(node)[name]));
+  return kept.get(key);
 }

@@ -25,6 +25,9 @@ export function wantGroup() {
   }
 }
 
+/** Take in a group that came with the news. @param {object} record */
+export const keepGroup = (record) => keep(keyOf(record), record);
+
 const keyOf = ({ run, step, group }) => `${run}/${step}/${group}`;
 
 async function load(want, key) {

@@ -1,8 +1,10 @@
-// Entry: Gradio calls mount once for every island; the first call starts everything they share.
+// Entry: the page's head calls open; Gradio calls mount once for every island.
+import './frames.js';
 import { ask, goToStep, showView } from './actions.js';
 import { h } from './dom.js';
 import { wantGroup } from './groups.js';
 import { loadLocales, matchLanguage, setLanguage } from './i18n.js';
+import { drawIslands, placeIsland } from './islands.js';
 import { startKeyboard } from './keyboard.js';
 import { readAddress, writeAddress } from './opening.js';
 import { startPolling } from './poll.js';
@@ -31,29 +33,20 @@ const ISLANDS = {
 };
 let started = null;
 
+/** Start what the islands share, once. The page's head does, long before Gradio has built the islands. */
+export function open() {
+  started ??= start();
+  return started;
+}
+
 /**
- * Fill an island.
+ * Put an island into the place that Gradio has made for it.
  * @param {'top'|'left'|'right'|'curves'} name  @param {HTMLElement} element
  * @returns {Promise<void>}
  */
 export async function mount(name, element) {
-  started ??= start();
-  await started;
-  // Gradio may run an island's script again: one root an island.
-  if (element.querySelector(':scope > .wb')) return;
-  // Gradio's typography would reach into the island (gr.HTML without apply_default_css=False).
-  for (const shell of [element, ...ancestors(element)]) shell.classList.remove('prose', 'gradio-style');
-  const root = h('div', { class: `wb wb-${name}` });
-  element.append(root);
-  ISLANDS[name](root);
-  touch('lang');
-  touch('rows');
-  touch('record');
-  flush();
-}
-
-function* ancestors(node) {
-  for (let at = node.parentElement; at && at !== document.body; at = at.parentElement) yield at;
+  await open();
+  placeIsland(name, element);
 }
 
 async function start() {
@@ -72,6 +65,13 @@ async function start() {
   // The set-up form says when it has started a run: detail.view is where to go.
   document.addEventListener('wb:show', (event) => showView(event.detail.view));
   applyPage();
+  // Gradio sets the theme of its own choice when it starts.
+  new MutationObserver(() => applyTheme(state.theme)).observe(document.body, { attributeFilter: ['class'] });
+  drawIslands(ISLANDS);
+  touch('lang');
+  touch('rows');
+  touch('record');
+  flush();
   playback();
   // Glyphs arrive after the first drawing: widths and canvases follow.
   document.fonts.ready.then(() => touch('lang'));

@@ -41,13 +41,14 @@ export function quantile(values, p) {
 /**
  * Exponential moving average that carries over gaps (null stays null).
  * @param {(number|null)[]} values  @param {number} alpha  weight of the newest value
+ * @param {number[]} [widths]  how many steps each value is the mean of; it weighs as much as they would
  * @returns {(number|null)[]}
  */
-export function ema(values, alpha) {
+export function ema(values, alpha, widths = []) {
   let last = null;
-  return values.map((v) => {
+  return values.map((v, i) => {
     if (v == null || !Number.isFinite(v)) return null;
-    last = last == null ? v : last + alpha * (v - last);
+    last = last == null ? v : last + (1 - (1 - alpha) ** (widths[i] ?? 1)) * (v - last);
     return last;
   });
 }

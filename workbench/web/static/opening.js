@@ -16,7 +16,8 @@ export function readAddress(search) {
 
 /** Forget the run that was shown. @param {object} delta */
 export function resetRun(delta) {
-  set({ run: delta.run, rows: [], events: [], record: null, recordError: null, playing: false, refused: null });
+  set({ run: delta.run, rows: [], first: delta.first ?? 0, past: null, events: [], record: null, recordError: null });
+  set({ playing: false, refused: null });
 }
 
 /**

@@ -1,17 +1,31 @@
-// Asks the server for what is new, three times a second, while the page can be seen.
+// Asks the server for what is new and lets it answer when there is something: a finished step is on the screen at once,
+// and an idle page is nearly silent. How often it asks depends on what it costs: drawing takes a small share of a core.
+import { keepGroup, wantGroup } from './groups.js';
 import { resetRun, openingView } from './opening.js';
-import { set, state, touch } from './store.js';
+import { foldRows } from './past.js';
+import { following } from './select.js';
+import { drawing, drawn, set, state, touch } from './store.js';
 
-const PERIOD = 300;
-const LONGEST = 5000;
-let delay = PERIOD;
+const SHARE = 0.08; // of a core, at most, for drawing what arrives
+const CREDIT = 150; // milliseconds of drawing that a quiet page has saved up
+const LONGEST_REST = 2000;
+const RETRY = 300;
+const LONGEST_RETRY = 5000;
+let delay = RETRY;
 let timer = 0;
 let busy = false;
+let purse = { credit: CREDIT, at: 0 };
+let rested = false; // the newest step is then old news: the next one is worth waiting for
 
 /** Start asking; hidden pages are silent, a page that comes back asks at once. */
 export function startPolling() {
-  document.addEventListener('visibilitychange', () => document.hidden || soon(0));
-  document.addEventListener('wb:poll', () => soon(0));
+  document.addEventListener('visibilitychange', () => document.hidden || ask());
+  document.addEventListener('wb:poll', ask);
+  soon(0);
+}
+
+function ask() {
+  rested = false;
   soon(0);
 }
 
@@ -23,38 +37,69 @@ function soon(wait) {
 async function poll() {
   if (busy || document.hidden) return;
   busy = true;
+  let wait = 0;
   try {
-    const query = new URLSearchParams({ run: state.run ?? '', since: state.rows.length, events: state.events.length });
-    const reply = await fetch(`/wb/delta?${query}`, { cache: 'no-store' });
+    const reply = await fetch(`/wb/delta?${question()}`, { cache: 'no-store' });
     if (!reply.ok) throw new Error(`HTTP ${reply.status}`);
-    applyDelta(await reply.json());
-    delay = PERIOD;
+    if (reply.status !== 204) applyDelta(await reply.json());
+    delay = RETRY;
     set({ connection: 'ok' });
+    await drawn();
+    purse = spend(purse, drawing.end > purse.at ? drawing.cost : 0, performance.now());
+    wait = restOf(purse);
+    rested = wait > 0;
   } catch (error) {
     if (!(error instanceof TypeError) && !/^HTTP/.test(error.message)) console.error(error);
-    delay = Math.min(LONGEST, delay * 2);
+    wait = delay = Math.min(LONGEST_RETRY, delay * 2);
     set({ connection: 'lost' });
   } finally {
     busy = false;
-    soon(delay);
+    soon(wait);
   }
 }
+
+// What the page holds, and which group of the newest step it will want.
+function question() {
+  const query = { run: state.run ?? '', since: state.first + state.rows.length, events: state.events.length };
+  const group = following() && state.view === 'live' ? { group: state.group ?? -1 } : {};
+  // Progress within a step is shown where there is time to spare for it.
+  return new URLSearchParams({ ...query, ...group, news: state.news, rested, progress: purse.credit > CREDIT / 2 });
+}
+
+/**
+ * What may still be drawn: `SHARE` of the time that passes is put in, up to `CREDIT`, what drawing took is taken out.
+ * @param {{credit: number, at: number}} purse  in milliseconds of drawing  @param {number} cost  @param {number} now
+ * @returns {{credit: number, at: number}}
+ */
+export const spend = ({ credit, at }, cost, now) => ({
+  credit: Math.min(CREDIT, credit + SHARE * (now - at)) - cost,
+  at: now,
+});
+
+/** Milliseconds until the purse is no longer empty. @param {{credit: number}} purse  @returns {number} */
+export const restOf = ({ credit }) => Math.min(LONGEST_REST, Math.max(0, -credit / SHARE));
 
 /** Merge one reply into the state. Exported for the tests. @param {object} delta */
 export function applyDelta(delta) {
   const first = state.run == null;
   const fresh = delta.run !== state.run;
   if (fresh) resetRun(delta);
+  // A page that was away for long goes on with the newest rows.
+  if (delta.first > state.first + state.rows.length) set({ rows: [], first: delta.first });
+  if (delta.record) keepGroup(delta.record);
   append('rows', delta.rows);
   append('events', delta.events);
   // The cursors disagree (the server lost rows we hold): begin again.
-  if (state.rows.length !== delta.next || state.events.length !== delta.next_event) return set({ run: '' });
+  if (state.first + state.rows.length !== delta.next || state.events.length !== delta.next_event)
+    return set({ run: '', news: -1 });
   if (!fresh && delta.events.length) set({ applied: state.applied + 1 });
   setIfDifferent('knobs', delta.knobs);
   setIfDifferent('pending', delta.pending ?? {});
   setIfDifferent('phase', delta.phase);
   setIfDifferent('error', delta.error);
   set({
+    news: delta.news ?? -1,
+    firstStep: delta.first_step ?? 1,
     source: delta.source,
     title: delta.title,
     model: delta.model,
@@ -70,6 +115,9 @@ export function applyDelta(delta) {
     eta: delta.eta,
   });
   if (fresh) openingView(delta, first);
+  // With its group at hand, a new step is drawn in one go.
+  if (delta.record) wantGroup();
+  foldRows();
 }
 
 function append(key, items) {

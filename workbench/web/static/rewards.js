@@ -1,15 +1,16 @@
 // The reward over the steps as numbers: its mean and parts, or a learned and a true reward.
 import { rewardName, t } from './i18n.js';
 import { known } from './format.js';
-import { metric, series } from './select.js';
+import { curve, metric } from './select.js';
 import { state } from './store.js';
 
 const SCALES_APART = 4;
 
 /**
- * @typedef {{label: string, values: (number|null)[], heights: (number|null)[], of: (row: object) => number|null,
+ * @typedef {{label: string, values: (number|null)[], heights: (number|null)[], curve: import('./select.js').Curve,
+ *   height: (value: number|null) => number|null, of: (row: object) => number|null,
  *   is: 'main'|'learned'|'part'|'uncounted'}} RewardLine
- * `heights` is where the values are drawn; `of` reads the value of a row.
+ * `height` says where a value is drawn, and `heights` where those of the curve are; `of` reads the value of a row.
  */
 
 /** Is the policy trained against a learned reward, beside which the true one is known? @returns {boolean} */
@@ -24,7 +25,7 @@ export function rewardLines() {
   const main = lineOf(t('curves.mean'), 'main', 'reward');
   const parts = partNames().map(({ name, counts, key }) =>
     counts
-      ? { ...lineOf(rewardName(name), 'part', name), of: (row) => row?.reward_parts?.[name] ?? null }
+      ? { ...lineOf(rewardName(name), 'part', `reward_parts/${name}`), of: (row) => row?.reward_parts?.[name] ?? null }
       : lineOf(t('curves.uncounted', { name: rewardName(name) }), 'uncounted', key),
   );
   return { lines: parts.length > 1 ? [main, ...parts] : [main], own: false };
@@ -33,16 +34,19 @@ export function rewardLines() {
 function learnedLines() {
   const lines = [lineOf(t('curves.true'), 'main', 'true_reward'), lineOf(t('curves.learned'), 'learned', 'reward')];
   const own = scalesApart(lines.map((line) => line.values));
-  return { lines: own ? lines.map((line) => ({ ...line, heights: toUnit(line.values) })) : lines, own };
+  return { lines: own ? lines.map(onOwnScale) : lines, own };
 }
 
-const lineOf = (label, is, key) => ({
-  label,
-  is,
-  values: series(key),
-  heights: series(key),
-  of: (row) => metric(row, key),
-});
+function lineOf(label, is, key) {
+  const made = curve(key);
+  const { values } = made;
+  return { label, is, curve: made, values, heights: values, height: (v) => v, of: (row) => metric(row, key) };
+}
+
+function onOwnScale(line) {
+  const height = unitOf(line.values);
+  return { ...line, height, heights: line.values.map(height) };
+}
 
 // What each reward function adds to the mean: weighted, so that the parts sum up to it. One that weighs nothing is shown as
 // it is: it is there to be watched.
@@ -61,9 +65,11 @@ export function scalesApart(lists) {
 }
 
 /** Values between 0, the lowest, and 1, the highest; gaps stay. @param {(number|null)[]} values  @returns {(number|null)[]} */
-export function toUnit(values) {
+export const toUnit = (values) => values.map(unitOf(values));
+
+function unitOf(values) {
   const there = values.filter(known);
   const low = there.reduce((a, b) => Math.min(a, b), Infinity);
   const width = there.reduce((a, b) => Math.max(a, b), -Infinity) - low || 1;
-  return values.map((v) => (known(v) ? (v - low) / width : null));
+  return (v) => (known(v) ? (v - low) / width : null);
 }

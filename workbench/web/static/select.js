@@ -1,6 +1,7 @@
 // What is on the screen, worked out from the state: the viewed step, its row, its group, the inner update.
 import { measuresOf } from './derived.js';
 import { clamp } from './math.js';
+import { pastCurve, pastRow } from './past.js';
 import { state } from './store.js';
 
 /** @returns {boolean} a recording: nothing can be turned */
@@ -20,18 +21,30 @@ export const following = () => state.step == null;
 export const newestStep = () => state.rows.at(-1)?.step ?? 0;
 
 /** @returns {number} */
-export const firstStep = () => state.rows[0]?.step ?? 1;
+export const firstStep = () => (state.first ? state.firstStep : (state.rows[0]?.step ?? 1));
+
+/** @returns {number} how many steps are recorded */
+export const countSteps = () => state.first + state.rows.length;
 
 /** @returns {number} the step on the screen, 0 before the first */
 export const viewedStep = () => (following() ? newestStep() : clamp(state.step, firstStep(), newestStep()));
 
-/** @returns {object|null} the row of the step on the screen */
-export const viewedRow = () => rowAt(viewedStep());
+let seen = { run: null, row: null };
 
-/** @param {number} step  @returns {object|null} */
+/** The row of the step on the screen; until it has come, the one that was there before. @returns {object|null} */
+export function viewedRow() {
+  const row = state.rows.length ? rowAt(viewedStep()) : null;
+  if (row) seen = { run: state.run, row };
+  return row ?? (state.rows.length && seen.run === state.run ? seen.row : null);
+}
+
+/** The row of a step; null where there is none, or until it has come. @param {number} step  @returns {object|null} */
 export function rowAt(step) {
-  const guess = state.rows[step - firstStep()];
-  return guess?.step === step ? guess : (state.rows.find((row) => row.step === step) ?? null);
+  const held = state.rows[0]?.step ?? Infinity;
+  const guess = state.rows[step - held];
+  if (guess?.step === step) return guess;
+  if (state.first && step < held) return pastRow(step);
+  return state.rows.find((row) => row.step === step) ?? null;
 }
 
 /** @returns {number} the right end of every step axis */
@@ -81,32 +94,75 @@ export function marks() {
 
 /** Where the learned reward's later rounds begin. @returns {{number: number, step: number}[]} */
 export function roundStarts() {
-  const rounds = series('round');
-  return rounds.flatMap((number, i) =>
-    i && rounds[i - 1] != null && number > rounds[i - 1] ? [{ number, step: state.rows[i].step }] : [],
+  const { steps, values } = curve('round');
+  return values.flatMap((number, i) =>
+    i && values[i - 1] != null && number > values[i - 1] ? [{ number, step: steps[i] }] : [],
   );
 }
 
+/**
+ * A value over the steps: its points, and the means that a smooth line goes through. A point of the past stands for
+ * `widths` steps and has the lowest and the highest of them in `values`, each at its own step.
+ * @typedef {{steps: number[], values: (number|null)[], means: {steps: number[], values: (number|null)[], widths: number[]}}} Curve
+ */
+
 const columns = new Map();
-let columnsOf = null;
+let columnsOf = [null, null];
 
 /**
- * One value of every row, extended rather than rebuilt as rows arrive.
- * @param {string} name  a metric, a part of the reward, or a field of the row
- * @returns {(number|null)[]}
+ * One value over all steps, extended rather than rebuilt as rows arrive.
+ * @param {string} name  a metric, a part of the reward ("reward_parts/…"), or a field of the row  @returns {Curve}
  */
-export function series(name) {
-  if (columnsOf !== state.rows) {
+export function curve(name) {
+  if (columnsOf[0] !== state.rows || columnsOf[1] !== state.past) {
     columns.clear();
-    columnsOf = state.rows;
+    columnsOf = [state.rows, state.past];
   }
-  const values = columns.get(name) ?? [];
-  columns.set(name, values);
-  for (let i = values.length; i < state.rows.length; i += 1) {
-    const row = state.rows[i];
-    values.push(row.metrics[name] ?? row.reward_parts?.[name] ?? (typeof row[name] === 'number' ? row[name] : null));
+  let column = columns.get(name);
+  if (!column) columns.set(name, (column = { made: pastOf(name), used: 0 }));
+  const { steps, values, means } = column.made;
+  for (; column.used < state.rows.length; column.used += 1) {
+    const row = state.rows[column.used];
+    const value = valueOf(row, name);
+    steps.push(row.step);
+    values.push(value);
+    means.steps.push(row.step);
+    means.values.push(value);
+    means.widths.push(1);
   }
-  return values;
+  return column.made;
+}
+
+/** The values of a curve. @param {string} name  @returns {(number|null)[]} */
+export const series = (name) => curve(name).values;
+
+function valueOf(row, name) {
+  const part = name.replace(/^reward_parts\//, '');
+  return row.metrics[name] ?? row.reward_parts?.[part] ?? (typeof row[name] === 'number' ? row[name] : null);
+}
+
+function pastOf(name) {
+  const made = { steps: [], values: [], means: { steps: [], values: [], widths: [] } };
+  const past = pastCurve(name);
+  if (!past) return made;
+  const put = (step, value) => {
+    made.steps.push(step);
+    made.values.push(value);
+  };
+  const [starts, ends] = state.past.steps;
+  if (past.first != null && past.low_at[0] !== starts[0] && past.high_at[0] !== starts[0]) put(starts[0], past.first);
+  ends.forEach((end, i) => {
+    made.means.steps.push((starts[i] + end) / 2);
+    made.means.values.push(past.mean[i]);
+    made.means.widths.push(end - starts[i] + 1);
+    const points = [
+      [past.low_at[i] ?? end, past.low[i]],
+      [past.high_at[i] ?? end, past.high[i]],
+    ].sort((a, b) => a[0] - b[0]);
+    put(...points[0]);
+    if (points[1][0] !== points[0][0]) put(...points[1]);
+  });
+  return made;
 }
 
 /** Lowest or highest known value, starting from a bound. @param {(number|null)[]} values  @param {1|-1} side  @param {number} from  @returns {number} */

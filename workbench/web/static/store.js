@@ -20,7 +20,11 @@ export const state = {
   stepTime: null,
   tokensPerSecond: null,
   eta: null,
-  rows: [],
+  rows: [], // the newest rows; rows[0] is number `first` of the run, and `past` has the curves before it
+  first: 0,
+  firstStep: 1,
+  past: null,
+  news: -1,
   events: [],
   knobs: {},
   pending: {},
@@ -50,6 +54,13 @@ const readers = [];
 let changed = new Set();
 let scheduled = false;
 
+/** What the newest drawing took, in milliseconds, with the browser's own part of the frame; and when it was over. */
+export const drawing = { cost: 0, end: 0 };
+
+/** Resolves when nothing waits to be drawn any more. @returns {Promise<void>} */
+export const drawn = () =>
+  scheduled ? new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve))) : Promise.resolve();
+
 /**
  * Draw when one of these keys changes, at most once a frame.
  * @param {string[]} keys  @param {() => void} fn
@@ -72,7 +83,17 @@ export function touch(key) {
   changed.add(key);
   if (scheduled) return;
   scheduled = true;
-  requestAnimationFrame(flush);
+  requestAnimationFrame(drawFrame);
+}
+
+// A task queued in a frame runs after the browser has laid out and painted it.
+function drawFrame() {
+  const begun = performance.now();
+  flush();
+  setTimeout(() => {
+    drawing.end = performance.now();
+    drawing.cost = drawing.end - begun;
+  });
 }
 
 /** Draw now what is waiting. */

@@ -1,12 +1,12 @@
 // The frame of the picture of the loss: regions, axes, curve, histogram and words, as SVG.
 import { curvePoints, histogram } from '../clipgeometry.js';
-import { label, line, s, setAttr } from '../dom.js';
+import { label, line, redraw, s, setAttr } from '../dom.js';
 import { fixed } from '../format.js';
 import { t } from '../i18n.js';
 import { tickDigits, ticks } from '../scale.js';
 import { state } from '../store.js';
 
-let hatchId = 0;
+const HATCH = 'wb-hatch';
 
 /**
  * @param {SVGElement} svg  @param {import('../clipgeometry.js').Geometry} g  @param {import('../clipgeometry.js').Mark[]} marks
@@ -15,17 +15,19 @@ let hatchId = 0;
 export function drawFrame(svg, g, marks, derived, full) {
   setAttr(svg, 'width', g.width);
   setAttr(svg, 'height', g.height);
-  hatchId += 1;
-  const pattern = `url(#wb-hatch-${hatchId})`;
-  const parts = [hatch(`wb-hatch-${hatchId}`)];
+  // What hardly ever changes comes first, so that it can stay.
+  const parts = [hatch(HATCH), ...names(g)];
   for (const panel of g.panels) {
-    const own = marks.filter((m) => m.sign === panel.sign);
-    parts.push(...regions(g, panel, full), ...axes(g, panel), ...(full ? [curve(g, panel)] : []));
-    parts.push(...bars(g, panel, own, pattern), ...bottom(g, panel));
+    parts.push(...regions(g, panel, full), ...axes(g, panel), ...bottom(g, panel));
+    if (full) parts.push(curve(g, panel));
   }
   if (full && derived.flat) parts.push(...g.panels.flatMap((p) => allOne(g, p)));
-  parts.push(...offScale(g, marks), ...names(g));
-  svg.replaceChildren(...parts);
+  for (const panel of g.panels) {
+    const own = marks.filter((m) => m.sign === panel.sign);
+    parts.push(...bars(g, panel, own, `url(#${HATCH})`));
+  }
+  parts.push(...offScale(g, marks));
+  redraw(svg, parts);
 }
 
 /** What a region of the plot means. @param {import('../clipgeometry.js').Geometry} g  @param {import('../clipgeometry.js').Panel} panel  @param {number} x  @param {number} y */

@@ -3,7 +3,7 @@
 import { pinToken } from '../actions.js';
 import { clipGeometry, clipMarks } from '../clipgeometry.js';
 import { derive, isDead } from '../derived.js';
-import { h, s, setAttr } from '../dom.js';
+import { h, s, setAttr, sizeOf } from '../dom.js';
 import { t } from '../i18n.js';
 import { pictureOf } from '../objectives.js';
 import { pushGeometry, pushMarks } from '../pushgeometry.js';
@@ -24,7 +24,7 @@ export function mountClipPlot(box) {
   const marks = mountMarks(canvas);
   let drawn = {};
   const draw = () => {
-    const [width, height] = [box.clientWidth, box.clientHeight];
+    const { width, height } = sizeOf(box);
     if (!width || !height) return;
     const { record } = state;
     drawn = scene(record, width, height);

@@ -1,10 +1,10 @@
 // Reward and KL over the steps of the run, with a numbered mark where a knob changed.
-import { h, s, setAttr } from '../dom.js';
+import { h, redraw, s, setAttr, sizeOf } from '../dom.js';
 import { fixed } from '../format.js';
 import { t } from '../i18n.js';
 import { knobLine } from '../knobwords.js';
 import { rewardLines } from '../rewards.js';
-import { firstStep, lastStep, marks, metric, rowAt } from '../select.js';
+import { countSteps, firstStep, lastStep, marks, metric, rowAt } from '../select.js';
 import { linear } from '../scale.js';
 import { state, watch } from '../store.js';
 import { cursor, knobMarks, regimes, rounds, stepAxis } from './curvemarks.js';
@@ -20,11 +20,12 @@ export function mountCurves(box) {
   hair.hidden = true;
   let axes = null;
   const draw = () => {
-    if (!box.clientWidth || !box.clientHeight) return;
-    axes = layout(box.clientWidth, box.clientHeight);
-    setAttr(svg, 'width', box.clientWidth);
-    setAttr(svg, 'height', box.clientHeight);
-    svg.replaceChildren(
+    const { width, height } = sizeOf(box);
+    if (!width || !height) return;
+    axes = layout(width, height);
+    setAttr(svg, 'width', width);
+    setAttr(svg, 'height', height);
+    redraw(svg, [
       ...regimes(axes),
       ...rounds(axes),
       ...rewardPanel(axes),
@@ -32,8 +33,8 @@ export function mountCurves(box) {
       ...knobMarks(axes),
       ...cursor(axes),
       ...stepAxis(axes),
-    );
-    setAttr(svg, 'aria-label', t('curves.label', { n: state.rows.length }));
+    ]);
+    setAttr(svg, 'aria-label', t('curves.label', { n: countSteps() }));
   };
   stepHover(box, hair, () => axes, hoverTip);
   watch(['rows', 'step', 'events', 'numSteps', 'lang', 'theme', 'view', 'record'], draw);
@@ -73,7 +74,7 @@ function hoverTip(step) {
     title: t('run.step_n', { n: step }),
     rows: [
       ...lines.map((each) => [each.label, fixed(each.of(row))]),
-      ...(own ? [] : [[t('curves.band'), `${fixed(row.reward_low)}–${fixed(row.reward_high)}`]]),
+      ...(own ? [] : [[t('curves.band'), `${fixed(row?.reward_low)}–${fixed(row?.reward_high)}`]]),
       [t('curves.kl'), fixed(metric(row, 'kl'), 3)],
       ...(near ? near.events.map((e) => [t('curves.knob', { n: near.number }), knobLine(e)]) : []),
     ],

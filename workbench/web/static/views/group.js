@@ -1,7 +1,7 @@
 // The group: one prompt, its G completions with reward by function, advantage, length and a strip of tokens.
 import { chooseGroup, chooseRow, moveRow } from '../actions.js';
 import { derive, hasSteps, isDead, measuresOf, rewardsAreAll } from '../derived.js';
-import { h, resize, setAttr, setStyle, setText } from '../dom.js';
+import { h, resize, setAttr, setStyle, setText, sizeOf } from '../dom.js';
 import { fixed } from '../format.js';
 import { rewardName, t } from '../i18n.js';
 import { icon } from '../icons.js';
@@ -45,7 +45,7 @@ export function mountGroup(column) {
     says,
     empty,
     pager,
-    fixedHeight: () => head.offsetHeight + columns.offsetHeight,
+    fixedHeight: () => sizeOf(head).outer + sizeOf(columns).outer,
   };
 }
 

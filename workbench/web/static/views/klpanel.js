@@ -2,14 +2,14 @@
 import { label, line, s } from '../dom.js';
 import { fixed, known } from '../format.js';
 import { t } from '../i18n.js';
-import { extreme, metric, series, viewedRow } from '../select.js';
+import { curve, extreme, metric, viewedRow } from '../select.js';
 import { linear, niceStep, path, pieces, tickDigits } from '../scale.js';
 import { state } from '../store.js';
 import { HALO, labelX } from './rewardpanel.js';
 
 /** @param {object} a  the axes of the plot  @returns {SVGElement[]} */
 export function klPanel(a) {
-  const values = series('kl');
+  const { steps, values } = curve('kl');
   const most = extreme(values, 1, 0);
   const step = niceStep((most || 0.1) / 1.2);
   const top = Math.max(most * 1.06, step);
@@ -28,7 +28,7 @@ export function klPanel(a) {
     'font-weight': 650,
     fill: 'var(--ink)',
   });
-  const lines = pieces(series('step').map(a.x), values);
+  const lines = pieces(steps.map(a.x), values);
   const now = metric(viewedRow(), 'kl');
   if (!lines.length)
     return [

@@ -1,5 +1,5 @@
 // The left column: the group, the tokens of one completion, the lower slot. It shares out its own height.
-import { h, setStyle } from '../dom.js';
+import { h, pixelsOf, setStyle, sizeOf } from '../dom.js';
 import { planLeft } from '../plan.js';
 import { selectedCompletion } from '../select.js';
 import { state, watch } from '../store.js';
@@ -15,15 +15,14 @@ export function mountLeft(root) {
   const tokens = mountTokens(column);
   const lower = mountLower(column);
   const fixed = () => {
-    const style = getComputedStyle(column);
-    const around = parseFloat(style.paddingTop) + parseFloat(style.paddingBottom);
-    return around + group.fixedHeight() + tokens.fixedHeight() + lower.offsetHeight;
+    const around = pixelsOf(column, 'paddingTop') + pixelsOf(column, 'paddingBottom');
+    return around + group.fixedHeight() + tokens.fixedHeight() + sizeOf(lower).outer;
   };
   const draw = () => {
-    if (!column.clientWidth) return;
-    const width = column.querySelector('.lines').clientWidth;
+    if (!sizeOf(column).width) return;
+    const { width } = sizeOf(column.querySelector('.lines'));
     const plan = planLeft({
-      height: column.clientHeight - fixed(),
+      height: sizeOf(column).height - fixed(),
       rows: state.record?.completions.length ?? state.knobs.num_generations ?? 8,
       lines: selectedCompletion() ? linesNeeded(width) : 2,
       rowBase: window.innerWidth < 1500 ? 24 : window.innerHeight > 960 ? 34 : 31,

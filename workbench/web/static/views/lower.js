@@ -1,9 +1,9 @@
 // The slot under the tokens: budget and why-card, or the pinned token, or why the run failed. Its height never changes.
 import { h } from '../dom.js';
-import { fixed, known, share } from '../format.js';
+import { fixed, share } from '../format.js';
 import { t } from '../i18n.js';
 import { formOf } from '../objectives.js';
-import { pinnedToken, updateIndex, updatesOf } from '../select.js';
+import { countSteps, pinnedToken, updateIndex, updatesOf } from '../select.js';
 import { state, watch } from '../store.js';
 import { tip } from '../tooltip.js';
 import { tokenCard } from './tokencard.js';
@@ -96,7 +96,7 @@ function failure() {
     h(
       'div',
       { class: 'head' },
-      h('h2', { class: 'h2', text: t('failed.title', { n: state.phase?.step ?? state.rows.length + 1 }) }),
+      h('h2', { class: 'h2', text: t('failed.title', { n: state.phase?.step ?? countSteps() + 1 }) }),
     ),
     h('p', { class: 'para strong', text: error?.message ?? t('failed.unknown') }),
     error?.detail
@@ -133,8 +133,7 @@ function whatNow() {
     h('div', { class: 'head' }, h('h2', { class: 'h2', text: t('failed.next') })),
     h('p', {
       class: 'para',
-      text:
-        known(state.rows.length) && state.rows.length ? t('failed.kept', { n: state.rows.length }) : t('failed.setup'),
+      text: countSteps() ? t('failed.kept', { n: countSteps() }) : t('failed.setup'),
     }),
     h('div', { class: 'buttons' }, copy),
   );

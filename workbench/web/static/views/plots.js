@@ -2,7 +2,9 @@
 import { goToStep, showView } from '../actions.js';
 import { h, setStyle, setText } from '../dom.js';
 import { t } from '../i18n.js';
+import { countSteps } from '../select.js';
 import { state, watch } from '../store.js';
+import { mountTiming } from './timing.js';
 
 const PERIOD = 1000;
 const CONFIG = { displaylogo: false, responsive: true };
@@ -13,14 +15,16 @@ export function mountPlots(root) {
   const says = h('p', { class: 'empty-says' });
   const curves = h('div', { class: 'figure' });
   const memory = h('div', { class: 'memory' });
-  root.append(h('div', { class: 'plots' }, says, curves, memory));
+  const timing = h('div');
+  root.append(h('div', { class: 'plots' }, says, curves, timing, memory));
+  mountTiming(timing);
   const view = { says, curves, memory, drawn: '', held: '', busy: false, timer: 0, next: 0 };
   watch(['view', 'rows', 'run', 'lang', 'theme', 'events'], () => refresh(view));
   for (const plot of [curves, memory])
     new ResizeObserver(() => plot.data && window.Plotly?.Plots.resize(plot)).observe(plot);
 }
 
-const wanted = () => [state.run, state.rows.length, state.events.length, state.theme, state.lang].join('/');
+const wanted = () => [state.run, countSteps(), state.events.length, state.theme, state.lang].join('/');
 
 function refresh(view) {
   if (state.view !== 'curves' || view.busy || view.drawn === wanted()) return;

@@ -1,5 +1,5 @@
 // The frame of the gradient coefficients of a method without a ratio, as SVG: probability along, push up and down.
-import { label, line, setAttr } from '../dom.js';
+import { label, line, redraw, setAttr } from '../dom.js';
 import { small } from '../format.js';
 import { t } from '../i18n.js';
 
@@ -27,5 +27,5 @@ export function drawPushFrame(svg, g) {
     parts.push(label(panel.left + 4, base - 6, t('push.down'), { ...side, fill: 'var(--dnT)' }));
   const middle = { 'text-anchor': 'middle', 'font-size': g.font };
   parts.push(label(panel.left + g.panelWidth / 2, g.height - 3, t('push.axis'), middle));
-  svg.replaceChildren(...parts);
+  redraw(svg, parts);
 }

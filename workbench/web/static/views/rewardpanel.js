@@ -4,7 +4,7 @@ import { fixed, known } from '../format.js';
 import { t } from '../i18n.js';
 import { ema } from '../math.js';
 import { isLearned, rewardLines } from '../rewards.js';
-import { extreme, series, viewedRow, viewedStep } from '../select.js';
+import { countSteps, curve, extreme, viewedRow, viewedStep } from '../select.js';
 import { linear, path, pieces, tickDigits, ticks } from '../scale.js';
 import { state } from '../store.js';
 
@@ -19,32 +19,29 @@ export function rewardPanel(a) {
   const lines = all.slice(0, 1 + COMPONENTS);
   const { y, grid } = scale(a, lines, own);
   if (!state.rows.length) return [...grid, emptyNote(a)];
-  const xs = series('step').map(a.x);
-  const dense = state.rows.length > (a.right - a.left) / 4;
-  const smooth = (ys) => ema(ys, 2 / (Math.max(4, ys.length / 25) + 1));
+  const dense = countSteps() > (a.right - a.left) / 4;
+  const alpha = 2 / (Math.max(4, countSteps() / 25) + 1);
+  const smooth = ({ curve: { means }, height }) => ({
+    xs: means.steps.map(a.x),
+    ys: ema(means.values, alpha, means.widths).map((v) => (v == null ? null : height(v))),
+  });
+  const exact = ({ curve: { steps }, heights }) => ({ xs: steps.map(a.x), ys: heights });
   const thick = lines.filter(isThick);
   const thin = lines.filter((each) => !isThick(each));
-  const drawn = { a, xs, y };
   // The cursor's dot lies on the thick line.
-  const top = thick[0].heights;
-  a.rewardAt = (row) => (row ? y(top[state.rows.indexOf(row)]) : null);
+  a.rewardAt = (row) => (row ? y(thick[0].height(thick[0].of(row))) : null);
   return [
     ...grid,
-    ...(own ? [] : [band(xs, y)]),
-    ...(dense ? thick.map((each) => curve(drawn, each.heights, 'var(--line2)', 1)) : []),
+    ...(own ? [] : [band(a, y)]),
+    ...(dense ? thick.map((each) => trace(exact(each), y, 'var(--line2)', 1)) : []),
     ...thin.map((each, i) =>
-      curve(drawn, dense ? smooth(each.heights) : each.heights, TONES[i], 1.3, each.is === 'part' ? 'none' : '4 3'),
+      trace(dense ? smooth(each) : exact(each), y, TONES[i], 1.3, each.is === 'part' ? 'none' : '4 3'),
     ),
-    ...(dense ? [] : thick.flatMap((each) => dots(drawn, each))),
-    ...thick
-      .map((each) => curve(drawn, smooth(each.heights), toneOf(each), 2, each.is === 'learned' ? '6 4' : 'none'))
-      .reverse(),
+    ...(dense ? [] : thick.flatMap((each) => dots(exact(each), y, toneOf(each)))),
+    ...thick.map((each) => trace(smooth(each), y, toneOf(each), 2, each.is === 'learned' ? '6 4' : 'none')).reverse(),
     ...endLabels(
       a,
-      lines.map((each) => ({
-        ...each,
-        end: y((isThick(each) ? smooth(each.heights) : each.heights).findLast(known) ?? 0),
-      })),
+      lines.map((each) => ({ ...each, end: y((isThick(each) ? smooth(each).ys : each.heights).findLast(known) ?? 0) })),
     ),
   ];
 }
@@ -53,7 +50,7 @@ const isThick = ({ is }) => is === 'main' || is === 'learned';
 const toneOf = ({ is }) => (is === 'learned' ? 'var(--s1)' : 'var(--ink)');
 
 function scale(a, lines, own) {
-  const band = own ? [] : [series('reward_low'), series('reward_high')];
+  const band = own ? [] : [curve('reward_low').means.values, curve('reward_high').means.values];
   const all = [...lines.map((each) => each.heights), ...band];
   const best = own || isLearned() ? 0 : (state.record?.reward_max ?? 0);
   const top = all.reduce((most, values) => extreme(values, 1, most), best) || 1;
@@ -69,7 +66,7 @@ function scale(a, lines, own) {
   return { y, grid };
 }
 
-const curve = ({ xs, y }, ys, stroke, width, dash = 'none') =>
+const trace = ({ xs, ys }, y, stroke, width, dash = 'none') =>
   s('path', {
     d: path(pieces(xs, ys), y),
     fill: 'none',
@@ -79,14 +76,14 @@ const curve = ({ xs, y }, ys, stroke, width, dash = 'none') =>
     'stroke-linejoin': 'round',
   });
 
-const dots = ({ xs, y }, each) =>
-  each.heights.flatMap((v, i) =>
-    known(v) ? [s('circle', { cx: xs[i], cy: y(v), r: 1.9, fill: toneOf(each), 'fill-opacity': 0.42 })] : [],
-  );
+const dots = ({ xs, ys }, y, fill) =>
+  ys.flatMap((v, i) => (known(v) ? [s('circle', { cx: xs[i], cy: y(v), r: 1.9, fill, 'fill-opacity': 0.42 })] : []));
 
-function band(xs, y) {
-  const upper = pieces(xs, series('reward_high'));
-  const lower = pieces(xs, series('reward_low'));
+function band(a, y) {
+  const [upper, lower] = ['reward_high', 'reward_low'].map((name) => {
+    const { steps, values } = curve(name).means;
+    return pieces(steps.map(a.x), values);
+  });
   const at = ([x, v]) => `${x.toFixed(1)} ${y(v).toFixed(1)}`;
   const d = upper
     .map((p, i) => (lower[i] ? `M${p.map(at).join('L')}L${[...lower[i]].reverse().map(at).join('L')}Z` : ''))

@@ -1,6 +1,6 @@
 // Where in the run we look: drag, click or arrow keys.
 import { goToStep, moveStep } from '../actions.js';
-import { label, line, s, setAttr } from '../dom.js';
+import { label, line, redraw, s, setAttr, sizeOf } from '../dom.js';
 import { t } from '../i18n.js';
 import { knobLine } from '../knobwords.js';
 import { firstStep, lastStep, marks, newestStep, viewedStep } from '../select.js';
@@ -53,7 +53,7 @@ function hint(svg, e) {
 }
 
 function drawRail(svg) {
-  const width = svg.clientWidth;
+  const { width } = sizeOf(svg);
   if (!width) return;
   const x = linear(firstStep(), lastStep(), PAD, width - PAD);
   const [seen, newest] = [viewedStep() || firstStep(), newestStep() || firstStep()];
@@ -85,7 +85,7 @@ function drawRail(svg) {
       class: 'thumb',
     }),
   );
-  svg.replaceChildren(...parts);
+  redraw(svg, parts);
   setAttr(svg, 'aria-label', t('run.where'));
   setAttr(svg, 'aria-valuemin', firstStep());
   setAttr(svg, 'aria-valuemax', newest);

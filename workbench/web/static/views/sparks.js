@@ -1,8 +1,9 @@
 // One row of small multiples under the curves: what else to watch, each with its number at the viewed step.
-import { h, line, s, setAttr, setText } from '../dom.js';
+import { h, line, redraw, s, setAttr, setText, sizeOf } from '../dom.js';
 import { compact, fixed, known, percent, share } from '../format.js';
 import { t } from '../i18n.js';
 import {
+  curve,
   extreme,
   firstStep,
   lastStep,
@@ -10,7 +11,6 @@ import {
   metric,
   proposed,
   rowAt,
-  series,
   viewedRow,
   viewedStep,
 } from '../select.js';
@@ -86,20 +86,19 @@ function drawSpark(cell, spark) {
   setText(cell.name, t(`spark.${spark.key}`));
   const row = viewedRow();
   setText(cell.value, row ? spark.text(values(spark, row)) : '–');
-  const [width, height] = [cell.plot.clientWidth, cell.plot.clientHeight];
+  const { width, height } = sizeOf(cell.plot);
   if (!width || !height) return;
   setAttr(cell.svg, 'width', width);
   setAttr(cell.svg, 'height', height);
   const x = linear(firstStep(), lastStep(), PAD, width - PAD - 2);
   cell.axes = { x, left: PAD, right: width - PAD - 2 };
-  const lists = spark.names.map(series);
-  const most = spark.top ?? lists.reduce((best, ys) => extreme(ys, 1, best), 0);
+  const lists = spark.names.map(curve);
+  const most = spark.top ?? lists.reduce((best, { values: ys }) => extreme(ys, 1, best), 0);
   const y = linear(0, most || 1, height - 3, 3);
-  cell.svg.replaceChildren(...shapes({ x, y, width, height, lists, spark, row }));
+  redraw(cell.svg, shapes({ x, y, width, height, lists, spark, row }));
 }
 
 function shapes({ x, y, width, height, lists, spark, row }) {
-  const xs = series('step').map(x);
   const at = row ? x(viewedStep()) : null;
   const dots = row
     ? values(spark, row).flatMap((v, i) =>
@@ -111,9 +110,9 @@ function shapes({ x, y, width, height, lists, spark, row }) {
     ...marks().map((m) =>
       line(x(m.step), 0, x(m.step), height - 3, { stroke: 'var(--line2)', 'stroke-dasharray': '2 2' }),
     ),
-    ...lists.map((ys, i) =>
+    ...lists.map(({ steps, values: ys }, i) =>
       s('path', {
-        d: path(pieces(xs, ys), y),
+        d: path(pieces(steps.map(x), ys), y),
         fill: 'none',
         stroke: spark.tones[i],
         'stroke-width': 1.3,

@@ -1,6 +1,6 @@
 // What every plot over steps does under the pointer: a hair line, a tip, a click that goes to the step.
 import { goToStep } from '../actions.js';
-import { firstStep, lastStep, rowAt } from '../select.js';
+import { firstStep, lastStep, newestStep } from '../select.js';
 import { linear } from '../scale.js';
 import { state } from '../store.js';
 import { tip } from '../tooltip.js';
@@ -17,7 +17,7 @@ export function stepHover(box, hair, axes, describe) {
     const x = event.clientX - box.getBoundingClientRect().left;
     if (x < a.left - 6 || x > a.right + 6) return null;
     const step = Math.round(linear(a.left, a.right, firstStep(), lastStep())(x));
-    return rowAt(step) ? step : null;
+    return step >= firstStep() && step <= newestStep() ? step : null;
   };
   tip(box, (event) => {
     const step = stepOf(event);

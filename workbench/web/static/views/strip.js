@@ -1,6 +1,6 @@
 // The heat strip of one completion: a token is as wide in every row, so that length can be seen.
 import { measureValue } from '../derived.js';
-import { context } from '../dom.js';
+import { context, sizeOf } from '../dom.js';
 import { colours, stripColour } from '../theme.js';
 
 const HEIGHT = 14;
@@ -18,7 +18,7 @@ export function tokenAt(canvas, event, longest) {
  * @param {{arrays: import('../derived.js').TokenArrays, steps: {end: number, reward: number}[], range: number, longest: number, pin: number|null, measure: string}} data
  */
 export function drawStrip(canvas, data) {
-  const width = canvas.clientWidth;
+  const { width } = sizeOf(canvas);
   const g = context(canvas, width, HEIGHT);
   if (!g) return;
   const unit = width / data.longest;

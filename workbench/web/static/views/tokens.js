@@ -1,7 +1,7 @@
 // The tokens of the selected completion as chips, with its steps, the ratio and the KL of each under it.
 import { chooseMeasure, movePin, pinToken } from '../actions.js';
 import { derive, hasSteps, measuresOf, measureValue, pushOf, stepAt } from '../derived.js';
-import { h, resize, setAttr, setStyle, setText } from '../dom.js';
+import { h, pixelsOf, resize, setAttr, setStyle, setText, sizeOf } from '../dom.js';
 import { fixed, known, signed, signedSmall } from '../format.js';
 import { t } from '../i18n.js';
 import { icon } from '../icons.js';
@@ -39,7 +39,7 @@ export function mountTokens(column) {
   const lines = h('div', { class: 'lines', role: 'group' });
   const legend = h('div', { class: 'legend' });
   column.append(h('section', { class: 'tokens' }, head, lines, legend));
-  const outer = (node) => node.offsetHeight + parseFloat(getComputedStyle(node).marginTop);
+  const outer = (node) => sizeOf(node).outer + pixelsOf(node, 'marginTop');
   return {
     title,
     advantage,
@@ -47,7 +47,7 @@ export function mountTokens(column) {
     segments,
     lines,
     legend,
-    fixedHeight: () => outer(head) + outer(legend) + parseFloat(getComputedStyle(lines).marginTop),
+    fixedHeight: () => outer(head) + outer(legend) + pixelsOf(lines, 'marginTop'),
   };
 }
 

@@ -1,0 +1,76 @@
+"""What a start imports, and what it does not: each claim in a fresh interpreter."""
+
+import gc
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from workbench.imports import quick_imports
+
+ROOT = Path(__file__).parents[1]
+PAGE_ONLY = ("gradio", "fastapi", "uvicorn", "plotly", "pandas")
+ENGINE_ONLY = ("torch", "transformers", "peft", "accelerate")
+NEITHER = ("datasets", "sklearn", "scipy", "torchvision", "matplotlib")
+
+
+def outcome(program: str) -> object:
+    """Return what a program, run in a fresh interpreter, leaves in `result`."""
+    command = [sys.executable, "-c", f"{program}\nimport json\nprint(json.dumps(result))"]
+    return json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+
+
+def loaded(program: str, names: tuple[str, ...]) -> object:
+    return outcome(f"import sys\n{program}\nresult = [name for name in {names!r} if name in sys.modules]")
+
+
+def test_the_commands_read_their_flags_before_anything_slow_is_imported():
+    assert loaded("import app", PAGE_ONLY + ENGINE_ONLY + NEITHER) == []
+    assert loaded("import workbench.__main__", PAGE_ONLY + ENGINE_ONLY + NEITHER) == []
+
+
+def test_the_page_imports_nothing_of_the_engine():
+    assert loaded("import workbench.web.server", ENGINE_ONLY + NEITHER) == []
+
+
+def test_training_without_a_page_imports_nothing_of_the_page():
+    program = """
+import contextlib, io, workbench.__main__ as command
+with contextlib.redirect_stdout(io.StringIO()):
+    command.main(["train", "--steps", "1"])
+"""
+    assert loaded(program, PAGE_ONLY + NEITHER + ENGINE_ONLY) == list(ENGINE_ONLY)
+
+
+def test_gradio_is_imported_without_its_stubs_for_editors():
+    program = """
+import ast
+from workbench.imports import quick_imports
+parsed = []
+segment = ast.get_source_segment
+ast.get_source_segment = lambda *arguments, **options: parsed.append(arguments) or segment(*arguments, **options)
+with quick_imports():
+    import gradio as gr
+from gradio import component_meta
+result = [component_meta.create_or_modify_pyi.__module__, gr.events.EventListener.set_doc.__module__, len(parsed)]
+"""
+    assert outcome(program) == ["workbench.imports", "workbench.imports", 0]
+
+
+def test_transformers_reads_the_source_of_its_models_once():
+    program = """
+from workbench.imports import quick_imports
+with quick_imports():
+    import transformers, transformers.models
+from transformers.utils.import_utils import create_import_structure_from_path as scan
+result = [scan.cache_info().maxsize, scan.cache_info().hits > 100]
+"""
+    assert outcome(program) == [None, True]
+
+
+def test_quick_imports_leave_the_interpreter_as_it_was():
+    finders, was_collecting = list(sys.meta_path), gc.isenabled()
+    with quick_imports():
+        assert not gc.isenabled()
+    assert sys.meta_path == finders
+    assert gc.isenabled() == was_collecting

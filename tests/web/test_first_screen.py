@@ -1,0 +1,36 @@
+"""The first screen in a real browser: drawn before Gradio is there, and then in its places, looking the same."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.web.test_page import FLAGS, PATIENCE_MS
+
+LOOK = "(button) => [getComputedStyle(button).backgroundColor, JSON.stringify(button.getBoundingClientRect())]"
+
+
+@pytest.fixture
+def page(browser_path: str) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=browser_path, args=FLAGS).new_page()
+
+
+def test_the_recording_can_be_read_and_travelled_without_gradio(page: Page, address: str) -> None:
+    page.route("**/assets/**", lambda route: route.abort())
+    page.goto(f"{address}/?lang=en&theme=light")
+    expect(page.locator(".wb-left .row").first).to_be_visible(timeout=PATIENCE_MS)
+    before = page.locator(".where b").inner_text()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".where b")).not_to_have_text(before)
+
+
+def test_nothing_is_seen_of_the_move_into_gradios_places(page: Page, address: str) -> None:
+    page.goto(f"{address}/?lang=en&theme=dark", wait_until="commit")
+    page.wait_for_selector(".wb-left .row", timeout=PATIENCE_MS)
+    before = page.locator("[data-do=train]").evaluate(LOOK)
+    page.wait_for_selector("#wb-left .row", timeout=PATIENCE_MS)
+    assert page.locator("[data-do=train]").evaluate(LOOK) == before
+    assert page.evaluate("document.body.classList.contains('dark')")
+    assert page.locator(".wb-first").count() == 0
+    assert [page.locator(f"#wb-{name} .wb-{name}").count() for name in ("top", "left", "right", "curves")] == [1] * 4

@@ -1,0 +1,81 @@
+"""Importing the large libraries without work whose result nobody reads: half of Gradio's own time, to begin with."""
+
+import functools
+import gc
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import spec_from_file_location
+from types import ModuleType
+
+
+@contextmanager
+def quick_imports() -> Iterator[None]:
+    """Within it modules are imported without a search for garbage, and those named in `_AMENDED` without their detours.
+
+    An import makes hundreds of thousands of objects and next to no garbage. A module that is no longer there, or no
+    longer has what is amended, is imported as it is.
+    """
+    was_collecting = gc.isenabled()
+    finder = _AmendedFinder()
+    gc.disable()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        if was_collecting:
+            gc.enable()
+
+
+def import_engine() -> None:
+    """Import the engine, and with it torch and transformers, and let later searches for garbage leave it all alone."""
+    if "workbench.engine.trainer" in sys.modules:
+        return
+    with quick_imports():
+        import workbench.engine.trainer  # noqa: F401, PLC0415 - seconds, for which neither page nor help should wait
+    gc.freeze()
+
+
+def _write_no_stubs(module: ModuleType) -> None:
+    """Gradio writes a .pyi file for editors beside every component, anew with every import."""
+    if hasattr(module, "create_or_modify_pyi"):
+        module.__dict__["create_or_modify_pyi"] = lambda component_class, class_name, events: None
+
+
+def _write_no_docs(module: ModuleType) -> None:
+    """Gradio fills each component's name into the docstring of each of its events, with a template engine."""
+    if hasattr(module, "EventListener"):
+        module.EventListener.set_doc = lambda listener, component: None
+
+
+def _read_models_once(module: ModuleType) -> None:
+    """transformers reads the source of all its models twice: its cache holds 128 of some 550 folders."""
+    scan = getattr(module.__dict__.get("create_import_structure_from_path"), "__wrapped__", None)
+    if scan is not None:
+        module.__dict__["create_import_structure_from_path"] = functools.cache(scan)
+
+
+_AMENDED: dict[str, Callable[[ModuleType], None]] = {
+    "gradio.component_meta": _write_no_stubs,
+    "gradio.events": _write_no_docs,
+    "transformers.utils.import_utils": _read_models_once,
+}
+
+
+class _AmendedFinder(MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        found = PathFinder.find_spec(fullname, path, target) if fullname in _AMENDED else None
+        if found is None or found.origin is None:
+            return None
+        return spec_from_file_location(fullname, found.origin, loader=_AmendingLoader(fullname, found.origin))
+
+
+class _AmendingLoader(SourceFileLoader):
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        _AMENDED[module.__name__](module)
