@@ -3,11 +3,12 @@
 import os
 import platform
 
-from benchmarks import page, page_long, start, trl
+from benchmarks import page, page_long, scale, start, trl
 
 if __name__ == "__main__":
     print(f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()}\n")
     trl.main()
+    scale.main([])
     start.main()
     page.main()
     page_long.main()

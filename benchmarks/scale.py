@@ -48,10 +48,10 @@ AXES: dict[str, Sequence[Work]] = {
 }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plot", type=Path, help="write the picture of sampling against G here")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     print("## Scale: milliseconds a step (8 prompts × G = 8, 32 new tokens, the bundled model's shape, unless said)\n")
     print("| | completions | sample | update | step | sample per completion |")
     print("|---|--:|--:|--:|--:|--:|")

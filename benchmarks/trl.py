@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-ROUNDS = 3
+ROUNDS = 2
 PLAIN, KL = ("--beta", "0", "--mu", "1"), ("--beta", "0.04", "--mu", "1")
 COMPARISONS: Sequence[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = (
     # title, the work of both, options of ours, options of TRL's

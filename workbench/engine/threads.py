@@ -10,7 +10,7 @@ from workbench.engine.policy import Policy
 from workbench.run.config import RunConfig
 
 _REPEATS = 5  # of each number of threads, the best of which counts
-_WORTH_IT = 1.25  # less than this much faster, and another thread stays out of the way
+_WORTH_IT = 1.1  # less than this much faster, and another thread stays out of the way
 
 
 def use_threads(config: RunConfig, policy: Policy) -> None:

@@ -134,8 +134,8 @@ FAST_PATHS: Mapping[str, FastPath] = {
         ),
         stages=("score", "update"),
         needs=(
-            "It applies to batches with padding; packed tokens have none.",
-            "用于有填充的批次；去除填充后便用不着。",
+            "It applies where transformers' forward pass is used: our own has no padding.",
+            "用于 transformers 的前向计算：我们自己的没有填充。",
         ),
     ),
     "cuda_graphs": FastPath(
