@@ -96,6 +96,13 @@ class Policy:
         """Return the weights as they are now for our own forward pass, folded if that fast path may be taken."""
         return lean_weights(self.model, is_folded=if_folded in self.fast_paths)
 
+    def lean_reference(self) -> LeanWeights:
+        """Return the reference's weights for our own forward pass. No layer is told to switch its adapter off."""
+        if self.reference_adapter is None:
+            return lean_weights(self.model, has_adapter=False)
+        with self.reference():
+            return self.lean_weights("folded_update")
+
     def logits(
         self,
         ids: Int[Tensor, "R S"],

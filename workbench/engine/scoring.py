@@ -108,12 +108,13 @@ def scorer_of(policy: Policy, *, has_exact_kl: bool = False) -> Scorer:
     """Return what scores with the policy as it is now: with the reference's weights within `policy.reference()`."""
     if "lean_model" not in policy.fast_paths:
         return PlainScorer(policy, has_exact_kl)
-    reference = None
-    if has_exact_kl:
-        with policy.reference():
-            reference = policy.lean_weights("folded_update")
+    reference = policy.lean_reference() if has_exact_kl else None
+    return _lean_scorer(policy, policy.lean_weights("folded_update"), reference)
+
+
+def _lean_scorer(policy: Policy, weights: LeanWeights, reference: LeanWeights | None = None) -> LeanScorer:
     return LeanScorer(
-        weights=policy.lean_weights("folded_update"),
+        weights=weights,
         reference=reference,
         shares_prompts="shared_prompt" in policy.fast_paths,
         most_rows=ROWS_OF_A_WORKER if "parallel_parts" in policy.fast_paths else sys.maxsize,
@@ -164,6 +165,8 @@ def score_policy(policy: Policy, batch: TokenBatch, micro_batch_size: int) -> Fl
 @torch.no_grad()
 def score_reference(policy: Policy, batch: TokenBatch, micro_batch_size: int) -> Float[Tensor, "B T"]:
     """Return each completion token's log-probability under the reference policy; 0 on padding."""
+    if "lean_model" in policy.fast_paths:
+        return _filled(_lean_scorer(policy, policy.lean_reference()), batch, micro_batch_size, "logps")
     with policy.reference():
         return score_policy(policy, batch, micro_batch_size)
 

@@ -120,15 +120,16 @@ def _projection(layers: Sequence[Any], adapter: Adapter) -> Projection:
     return Projection(weight, bias, a, bs, layers[0].scaling[ADAPTER], is_folded)
 
 
-def lean_weights(model: Any, *, is_folded: bool = True) -> LeanWeights:
+def lean_weights(model: Any, *, has_adapter: bool = True, is_folded: bool = True) -> LeanWeights:
     """Return the weights of a PEFT model that `why_not_lean` has nothing against, its adapter on or off as it is now.
 
-    With `is_folded` the adapter is folded in, W + s·B·A; gradients reach A and B all the same. In bfloat16 it stays
-    beside the weights even so: a small B·A would be rounded away, and an update would not change the policy at all.
+    Without `has_adapter` they are the base model's, whatever the adapter is. With `is_folded` the adapter is folded in,
+    W + s·B·A; gradients reach A and B all the same. In bfloat16 it stays beside the weights even so: a small B·A would
+    be rounded away, and an update would not change the policy at all.
     """
     base, config = model.get_base_model(), model.config
     first = base.model.layers[0].self_attn
-    adapter = "off" if first.q_proj.disable_adapters else "folded" if is_folded else "beside"
+    adapter = "off" if not has_adapter or first.q_proj.disable_adapters else "folded" if is_folded else "beside"
     return LeanWeights(
         layers=tuple(_layer(layer, adapter) for layer in base.model.layers),
         embedding=base.model.embed_tokens.weight.detach(),
