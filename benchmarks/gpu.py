@@ -8,7 +8,6 @@ bfloat16, each side in a process of its own. The flags make it small enough for 
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
-from benchmarks.sides import between, medians
+from benchmarks.sides import between, timed
 from benchmarks.trl import spread
 from workbench.models.location import model_location
 
@@ -109,16 +108,8 @@ def run_ours(options: argparse.Namespace) -> dict[str, Any]:
     knobs = Knobs(
         num_generations=NUM_GENERATIONS, max_completion_length=options.tokens, learning_rate=1e-6, loss_type="dapo"
     )
-    marks, records = [], []
-    for record in Session(config, knobs).run():
-        marks.append(time.perf_counter())
-        records.append(record)
-    measured = records[WARM_UP:]
-    return {
-        "times": between(marks),
-        "timings": medians([record.timings for record in measured]),
-        "limits": medians([record.limits for record in measured]),
-        "length": statistics.fmean(record.metrics["completions/mean_length"] for record in measured),
+    found, measured = timed(Session(config, knobs))
+    return found | {
         "peak": max(record.memory.get("peak", 0) for record in measured),
         "fast_paths": list(measured[-1].fast_paths),
     }

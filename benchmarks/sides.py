@@ -41,18 +41,23 @@ def run_ours(options: argparse.Namespace) -> dict[str, Any]:
         loss_type="dapo",
     )
     out = tempfile.mkdtemp() + "/run" if options.record == "all" else None
-    session = Session(config, knobs, out=out)
+    return timed(Session(config, knobs, out=out))[0]
+
+
+def timed(session: Any) -> tuple[dict[str, Any], list[Any]]:
+    """Train; return what was measured, and the records of the steps after the warm-up."""
     marks, records = [], []
     for record in session.run():
         marks.append(time.perf_counter())
         records.append(record)
     measured = records[WARM_UP:]
-    return {
+    found = {
         "times": between(marks),
         "timings": medians([record.timings for record in measured]),
         "limits": medians([record.limits for record in measured]),
         "length": statistics.fmean(record.metrics["completions/mean_length"] for record in measured),
     }
+    return found, measured
 
 
 def run_trl(options: argparse.Namespace) -> dict[str, Any]:

@@ -30,7 +30,8 @@ def decoding(
 class Decoder:
     """transformers' own forward pass, one token after the other.
 
-    Holds `logits`, the next token's for each of its rows. `advance` reads one token a row, `keep` drops rows."""
+    Holds `logits`, the next token's for each of its rows. `advance` reads one token a row, `keep` drops rows.
+    """
 
     logits: Float[Tensor, "R V"]
 

@@ -77,6 +77,7 @@ class LeanScorer(Scorer):
 
     weights: LeanWeights
     reference: LeanWeights | None  # for the exact KL
+    holds_logits: bool  # of a whole part: the exact KL and the entropy's gradient need them
     shares_prompts: bool
     most_rows: int  # the same however many workers there are, so that equal seeds give equal runs
     num_workers: int
@@ -101,21 +102,30 @@ class LeanScorer(Scorer):
     def parts(self, batch: TokenBatch, size: int, pairs: Int[Tensor, "N 2"] | None = None) -> Sequence[Part]:
         longest = batch.prompt_ids.shape[1] + batch.mask.shape[1]
         fitting = max(1, BYTES_IN_A_PASS // (longest * self.weights.bytes_per_token))
+        if self.holds_logits:
+            fitting = rows_per_pass(batch, len(self.weights.head), fitting)
         return list(batch.even_parts(min(size, fitting, self.most_rows), pairs))
 
 
-def scorer_of(policy: Policy, *, has_exact_kl: bool = False) -> Scorer:
-    """Return what scores with the policy as it is now: with the reference's weights within `policy.reference()`."""
+def scorer_of(policy: Policy, *, has_exact_kl: bool = False, entropy_has_gradient: bool = False) -> Scorer:
+    """Return what scores with the policy as it is now: with the reference's weights within `policy.reference()`.
+
+    `entropy_has_gradient` says whether any `score` will ask for that.
+    """
     if "lean_model" not in policy.fast_paths:
         return PlainScorer(policy, has_exact_kl)
     reference = policy.lean_reference() if has_exact_kl else None
-    return _lean_scorer(policy, policy.lean_weights("folded_update"), reference)
+    holds_logits = has_exact_kl or entropy_has_gradient
+    return _lean_scorer(policy, policy.lean_weights("folded_update"), reference, holds_logits)
 
 
-def _lean_scorer(policy: Policy, weights: LeanWeights, reference: LeanWeights | None = None) -> LeanScorer:
+def _lean_scorer(
+    policy: Policy, weights: LeanWeights, reference: LeanWeights | None = None, holds_logits: bool = False
+) -> LeanScorer:
     return LeanScorer(
         weights=weights,
         reference=reference,
+        holds_logits=holds_logits,
         shares_prompts="shared_prompt" in policy.fast_paths,
         most_rows=ROWS_OF_A_WORKER if "parallel_parts" in policy.fast_paths else sys.maxsize,
         num_workers=policy.num_workers,

@@ -70,11 +70,12 @@ def _accumulate(
     micro_batch_size: int,
 ) -> tuple[Float[Tensor, "B T"], Float[Tensor, "B T"], Float[Tensor, "B T"], LossTerms]:
     """Add up the gradient over the parts; return all log-probabilities, entropies, coefficients and terms."""
-    scorer, weights = scorer_of(policy, has_exact_kl=objective.has_exact_kl), policy.trainable
+    weights, entropy_has_gradient = policy.trainable, objective.entropy_has_gradient
+    scorer = scorer_of(policy, has_exact_kl=objective.has_exact_kl, entropy_has_gradient=entropy_has_gradient)
 
     def learn(part: Part) -> tuple[tuple[Tensor, ...], LossTerms, tuple[Tensor | None, ...]]:
         rows, micro = part
-        scores = scorer.score(micro, entropy_has_gradient=objective.entropy_has_gradient)
+        scores = scorer.score(micro, entropy_has_gradient=entropy_has_gradient)
         old = None if old_logps is None else old_logps[rows, : micro.mask.shape[1]]
         terms = objective.terms(rows, micro, scores, old)
         gradient, *to_weights = _gradients(terms.loss, (scores.logps, *weights))

@@ -8,6 +8,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from tests.engine.arrays import PROMPTS, finish, sample_batch
+from workbench.engine import scoring
 from workbench.engine.decoding import Decoder, decoding
 from workbench.engine.lean import forward
 from workbench.engine.lean.decoder import LeanDecoder
@@ -171,6 +172,16 @@ def test_the_workers_change_nothing_at_all(make_policy):
     scores = [score_reference(replace(policy, num_workers=workers), batch, 64) for workers in (1, 2, 3)]
     assert len(scorer_of(policy).parts(batch, 64)) == 3
     assert torch.equal(scores[0], scores[1]) and torch.equal(scores[0], scores[2])
+
+
+def test_where_whole_logits_are_needed_fewer_rows_are_scored_at_once(make_policy, monkeypatch):
+    policy = make_policy()
+    batch = sample_batch(policy, KNOBS)
+    monkeypatch.setattr(scoring, "LOGITS_IN_A_PASS", 2 * batch.mask.shape[1] * 262)
+    for asked in ({"has_exact_kl": True}, {"entropy_has_gradient": True}):
+        parts = scorer_of(policy, **asked).parts(batch, 64)
+        assert all(len(rows) <= 2 for rows, _ in parts)
+    assert len(scorer_of(policy).parts(batch, 64)) == 1
 
 
 def test_a_pass_keeps_no_more_for_its_gradient_than_is_reckoned_with(make_policy):
