@@ -25,9 +25,14 @@ def in_parallel(function: Callable[[Part], Result], parts: Sequence[Part], num_w
         with torch.set_grad_enabled(has_gradients):
             return function(part)
 
-    return list(_pool(num_workers).map(work, parts))
+    pool = _pool(num_workers - 1)
+    others = [pool.submit(work, part) for part in parts[1:]]
+    results = [function(parts[0])]
+    # the caller works too: it takes from the end whatever no thread has begun
+    taken = {i: function(parts[i]) for i in range(len(parts) - 1, 0, -1) if others[i - 1].cancel()}
+    return results + [taken[i] if i in taken else others[i - 1].result() for i in range(1, len(parts))]
 
 
 @cache
-def _pool(num_workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(num_workers, thread_name_prefix="batch-part")
+def _pool(num_threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(num_threads, thread_name_prefix="batch-part")

@@ -176,6 +176,8 @@ def _fast_paths(
         paths -= {"parallel_parts"}
     if dtype == torch.bfloat16:
         paths -= {"merged_rollout", "folded_update"}
+    if not {"lean_model", "merged_rollout"} <= paths or device.type != "cpu" or dtype != torch.float32:
+        paths -= {"compiled_decode"}
     return frozenset(paths)
 
 

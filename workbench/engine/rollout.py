@@ -46,6 +46,7 @@ class Notes:
     def __init__(self, policy: Policy, num_rows: int, length: int) -> None:
         self._rollout = empty_rollout(policy, num_rows, length)
         self._waiting: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self._written: list[int] = []  # which of all rows that wait are noted
         self._num_waiting = 0
 
     @torch.no_grad()
@@ -58,12 +59,10 @@ class Notes:
         token_ids: Int[Tensor, " R"],
     ) -> None:
         """Note token `t`, and the logits, divided by the temperature, it was drawn from, at the `written` places."""
-        if len(written) < len(rows):
-            places = torch.tensor(written, device=rows.device)
-            rows, logits, token_ids = rows[places], logits[places], token_ids[places]
         self._waiting.append((rows, torch.full_like(rows, t), logits, token_ids))
-        self._num_waiting += logits.numel()
-        if self._num_waiting >= LOGITS_NOTED_AT_ONCE:
+        self._written += [self._num_waiting + place for place in written]
+        self._num_waiting += len(rows)
+        if self._num_waiting * logits.shape[1] >= LOGITS_NOTED_AT_ONCE:
             self._work_out()
 
     def rollout(self, truncated: Int[Tensor, " R"]) -> Rollout:
@@ -78,8 +77,9 @@ class Notes:
     def _work_out(self) -> None:
         if not self._waiting:
             return
-        rows, places, logits, token_ids = (torch.cat(parts) for parts in zip(*self._waiting, strict=True))
-        self._waiting, self._num_waiting = [], 0
+        written = torch.tensor(self._written, device=self._rollout.mask.device)
+        rows, places, logits, token_ids = (torch.cat(parts)[written] for parts in zip(*self._waiting, strict=True))
+        self._waiting, self._written, self._num_waiting = [], [], 0
         at, rollout = (rows, places), self._rollout
         rollout.token_ids[at], rollout.mask[at] = token_ids, torch.ones_like(token_ids, dtype=torch.bool)
         logps = logits.log_softmax(-1)

@@ -13,6 +13,7 @@ from workbench.engine.policy import Policy
 from workbench.engine.prompts import PromptBatch
 from workbench.engine.rollout import Notes, Rollout
 from workbench.errors import DivergedError
+from workbench.grpo.logprobs import tempered
 from workbench.run.knobs import Knobs
 from workbench.run.record import Progress
 
@@ -23,7 +24,7 @@ def sample_groups(
     """Sample G completions of each prompt, yielding after every token; return them with a prompt's next to each other.
 
     Each prompt is read once, and what the model remembers of it is repeated for its group. Rows that have ended leave
-    the batch as soon as they are an eighth of it. The random numbers are drawn for each row and place, so no fast path
+    the batch as soon as they are a quarter of it. The random numbers are drawn for each row and place, so no fast path
     changes what is sampled.
     Raises DivergedError when the logits are not finite.
     """
@@ -38,15 +39,17 @@ def sample_groups(
     written = list(range(num_rows))  # which of these have not ended
     with decoding(policy, prompts, knobs.num_generations, length) as decoder:
         for t in range(length):
-            logits = decoder.logits / knobs.temperature
+            logits = tempered(decoder.logits, knobs.temperature)
             token_ids = _next_tokens(logits, chances[t, rows], knobs)
+            drawn = token_ids.tolist()
+            if max(drawn) == logits.shape[1]:
+                raise DivergedError(NOT_FINITE)
             notes.add(t, rows, written, logits, token_ids)
             yield Progress(step, "sample", t + 1, length)
-            drawn = token_ids.tolist()
             written = [place for place in written if drawn[place] not in policy.eos_ids]
             if t + 1 == length or not written:
                 break
-            if "row_compaction" in policy.fast_paths and 8 * len(written) <= 7 * len(rows):
+            if "row_compaction" in policy.fast_paths and 4 * len(written) <= 3 * len(rows):
                 kept = decoder.keep(torch.tensor(written, device=policy.device))
                 rows, token_ids, written = rows[kept], token_ids[kept], list(range(len(kept)))
             decoder.advance(token_ids)
@@ -55,11 +58,8 @@ def sample_groups(
 
 @torch.no_grad()
 def _next_tokens(logits: Float[Tensor, "R V"], chances: Float[Tensor, " R"], knobs: Knobs) -> Int[Tensor, " R"]:
-    """Draw a token for each row, each with a chance of its own."""
-    probabilities = logits.softmax(-1)
-    if not probabilities[:, 0].isfinite().all():
-        raise DivergedError(NOT_FINITE)
-    return draw(likeliest(probabilities, knobs.top_k, knobs.top_p), chances)
+    """Draw a token for each row, each with a chance of its own; V, which is no token, where logits are not finite."""
+    return draw(likeliest(logits.softmax(-1), knobs.top_k, knobs.top_p), chances)
 
 
 def completion_room(policy: Policy, prompts: PromptBatch, knobs: Knobs) -> int:

@@ -23,6 +23,7 @@ def fast_paths_of(data: StepData, learner: Learner) -> tuple[str, ...]:
         "folded_update": not (is_lean or policy.is_tiny),
         "no_old_pass": isinstance(data.objective, WithoutRatio),
         "length_sorted": is_lean,
+        "compiled_decode": not _is_sampled(learner),
         "cuda_graphs": not _is_sampled(learner) or not is_replayed(policy),
     }
     return tuple(name for name in FAST_PATHS if name in policy.fast_paths and not is_useless.get(name, False))

@@ -85,11 +85,12 @@ FAST_PATHS: Mapping[str, FastPath] = {
     "parallel_parts": FastPath(
         title=("parts in parallel", "分块并行"),
         meaning=(
-            "Scoring and update work on parts of the batch at the same time, one thread each; the parts' gradients are "
-            "added in a fixed order and are equal to 1e-5 in float32.",
-            "打分和更新把批次分成几块同时计算，每块一个线程；各块的梯度按固定次序相加，float32 下相差不超过 1e-5。",
+            "Sampling by the compiled step, scoring and update work on parts of the batch at the same time, one thread "
+            "each; the parts' gradients are added in a fixed order and are equal to 1e-5 in float32.",
+            "编译后的采样、打分和更新把批次分成几块同时计算，每块一个线程；各块的梯度按固定次序相加，"
+            "float32 下相差不超过 1e-5。",
         ),
-        stages=("score", "update"),
+        stages=("sample", "score", "update"),
         needs=(
             "It needs a Llama-, Qwen2- or Qwen3-type model so small that one product is no work for two cores, and a "
             "CPU with cores to spare: a short test when a run begins decides.",
@@ -136,6 +137,20 @@ FAST_PATHS: Mapping[str, FastPath] = {
         needs=(
             "It applies where transformers' forward pass is used: our own has no padding.",
             "用于 transformers 的前向计算：我们自己的没有填充。",
+        ),
+    ),
+    "compiled_decode": FastPath(
+        title=("compiled step", "编译的一步"),
+        meaning=(
+            "While sampling, all operations of one more token are one call, compiled by TorchScript, so that Python "
+            "costs nothing between them; log-probabilities are equal to 1e-5 in float32.",
+            "采样时，多采一个词元的全部运算由 TorchScript 编译成一次调用，其间没有 Python 的开销；"
+            "float32 下对数概率相差不超过 1e-5。",
+        ),
+        stages=("sample",),
+        needs=(
+            "It needs a CPU, float32, the merged adapter, and a Llama-, Qwen2- or Qwen3-type model.",
+            "需要 CPU、float32、合并适配器，以及 Llama、Qwen2 或 Qwen3 类模型。",
         ),
     ),
     "cuda_graphs": FastPath(

@@ -10,8 +10,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCau
 from tests.engine.arrays import PROMPTS, finish, sample_batch
 from workbench.engine import scoring
 from workbench.engine.decoding import Decoder, decoding
-from workbench.engine.lean import forward
+from workbench.engine.lean import forward, sidebyside
 from workbench.engine.lean.decoder import LeanDecoder
+from workbench.engine.lean.sidebyside import SideBySide
 from workbench.engine.lean.weights import why_not_lean
 from workbench.engine.policy import load_policy
 from workbench.engine.prompts import encode_prompts
@@ -21,7 +22,15 @@ from workbench.run.config import RunConfig
 from workbench.run.knobs import Knobs
 
 KNOBS = Knobs(num_generations=4, max_completion_length=12, temperature=0.7)
-SWITCHES = ("merged_rollout", "shared_prefill", "row_compaction", "shared_prompt", "folded_update")
+SWITCHES = (
+    "merged_rollout",
+    "shared_prefill",
+    "row_compaction",
+    "shared_prompt",
+    "folded_update",
+    "compiled_decode",
+    "parallel_parts",
+)
 
 
 @pytest.fixture(params=["llama", "qwen2", "qwen3", "llama3_rope"])
@@ -100,41 +109,46 @@ def test_long_rows_attend_through_torchs_own_kernel_to_the_same_numbers(make_pol
         assert (many - few).abs().max() <= 1e-5 * max(1.0, float(few.abs().max()))
 
 
-def test_decoded_logits_are_transformers_own_while_rows_leave(make_policy, lean_folder):
+@pytest.mark.parametrize("way", ["plain", "compiled", "at_once"])
+def test_decoded_logits_are_transformers_own_while_rows_leave(make_policy, lean_folder, monkeypatch, way):
+    monkeypatch.setattr(sidebyside, "ROWS_OF_A_PART", 6)  # two prompts
     policy = make_policy(lean_folder)
+    lean = replace(without(policy, *["compiled_decode"] * (way == "plain")), num_workers=1 + (way == "at_once"))
     prompts = encode_prompts(policy, PROMPTS)
     random = torch.Generator().manual_seed(0)
-    with decoding(policy, prompts, 3, 8) as ours, decoding(without(policy, "lean_model"), prompts, 3, 8) as plain:
-        assert isinstance(ours, LeanDecoder) and isinstance(plain, Decoder)
+    with decoding(lean, prompts, 3, 8) as ours, decoding(without(policy, "lean_model"), prompts, 3, 8) as plain:
+        assert isinstance(ours, LeanDecoder if way == "plain" else SideBySide) and isinstance(plain, Decoder)
         rows, plain_rows = (torch.arange(len(ours.logits)) for _ in range(2))
-        for leaving in ([], [1], [0, 3], [2], []):
+        for leaving in ([], [1], [0, 3], [2], [6, 7, 8], []):
             in_order, plain_order = rows.argsort(), plain_rows.argsort()
             torch.testing.assert_close(ours.logits[in_order], plain.logits[plain_order], atol=2e-5, rtol=1e-4)
             token_ids = torch.randint(0, 262, (len(PROMPTS) * 3,), generator=random)
-            stays = ~torch.isin(torch.arange(len(token_ids)), rows[torch.tensor(leaving, dtype=torch.long)])
+            stays = ~torch.isin(torch.arange(len(token_ids)), torch.tensor(leaving, dtype=torch.long))
             rows = rows[ours.keep(stays[rows].nonzero()[:, 0])]
             plain_rows = plain_rows[plain.keep(stays[plain_rows].nonzero()[:, 0])]
             ours.advance(token_ids[rows])
             plain.advance(token_ids[plain_rows])
+        assert len(rows) == len(PROMPTS) * 3 - 7
 
 
 @pytest.mark.parametrize("off", [*combinations(SWITCHES, 1), SWITCHES, (*SWITCHES, "lean_model", "length_sorted")])
 def test_no_switch_changes_what_is_sampled_or_how_it_is_scored(make_policy, lean_folder, off):
-    policy = make_policy(lean_folder)
+    policy, plain_policy = make_policy(lean_folder), make_policy(lean_folder, plain_paths=off)
+    assert not set(off) & plain_policy.fast_paths
     prompts = encode_prompts(policy, PROMPTS)
 
     def sampled(way):
         return finish(sample_groups(way, prompts, KNOBS, step=1, generator=torch.Generator().manual_seed(1)))
 
-    rollout, other = sampled(policy), sampled(without(policy, *off))
+    rollout, other = sampled(policy), sampled(plain_policy)
     assert torch.equal(rollout.token_ids, other.token_ids) and torch.equal(rollout.is_truncated, other.is_truncated)
     torch.testing.assert_close(rollout.logps, other.logps, atol=2e-5, rtol=1e-5)
     torch.testing.assert_close(rollout.entropy, other.entropy, atol=2e-5, rtol=1e-5)
     batch = sample_batch(policy, KNOBS)
     for size in (2, 64):
-        found, plain = (score_reference(way, batch, size) for way in (policy, without(policy, *off)))
+        found, plain = (score_reference(way, batch, size) for way in (policy, plain_policy))
         torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-5)
-        found, plain = (score_exact_kl(way, batch, size) for way in (policy, without(policy, *off)))
+        found, plain = (score_exact_kl(way, batch, size) for way in (policy, plain_policy))
         torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-4)
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from workbench.engine.lean.functions import gated_silu, normed
 from workbench.engine.lean.heads import Angles, heads
+from workbench.engine.lean.onetoken import Rows
 from workbench.engine.lean.weights import LeanLayer, LeanWeights
 from workbench.engine.prompts import PromptBatch
 
@@ -38,11 +39,23 @@ class LeanDecoder:
         """What each layer knows of the tokens read so far, at the places 0, 1, 2 …; the room behind them is empty."""
         return self._memory
 
+    @property
+    def num_rows(self) -> int:
+        return len(self._next_position)
+
     @torch.no_grad()
     def advance(self, token_ids: Int[Tensor, " R"]) -> None:
         """Read one more token in every row."""
         self._read(token_ids[:, None], self._next_position[:, None])
         self._next_position += 1
+
+    def before_reading(self, token_ids: Int[Tensor, " R"]) -> Rows:
+        """Return what the compiled step needs to do what `advance` does, and count these tokens as read."""
+        positions = None if self._sees is None else self._next_position.clone()
+        place = self._num_read
+        self._num_read += 1
+        self._next_position += 1
+        return Rows(token_ids, self._memory, self._angles.cos, self._angles.sin, positions, self._sees, place)
 
     @torch.no_grad()
     def keep(self, stay: Int[Tensor, " K"]) -> Int[Tensor, " K"]:
