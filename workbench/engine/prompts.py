@@ -34,14 +34,6 @@ class PromptBatch:
         texts = tuple(text for text in self.texts for _ in range(times))
         return PromptBatch(texts, self.ids.repeat_interleave(times, 0), self.mask.repeat_interleave(times, 0))
 
-    def split(self, size: int) -> "list[PromptBatch]":
-        """Return the prompts in parts of at most that many, without the padding that all of a part's rows have."""
-        return [self._part(slice(first, first + size)) for first in range(0, len(self.texts), size)]
-
-    def _part(self, rows: slice) -> "PromptBatch":
-        longest = int(self.mask[rows].sum(1).amax())
-        return PromptBatch(self.texts[rows], self.ids[rows, -longest:], self.mask[rows, -longest:])
-
 
 def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Any) -> str:
     """Return the text that the model is given: a string itself, messages by the chat template or, without, joined."""

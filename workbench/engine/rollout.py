@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from workbench.engine.parallel import in_parallel
 from workbench.engine.policy import Policy
 
 NUM_ALTERNATIVES = 5
@@ -48,6 +49,7 @@ class Notes:
         self._waiting: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self._written: list[int] = []  # which of all rows that wait are noted
         self._num_waiting = 0
+        self._num_workers = policy.num_workers
 
     @torch.no_grad()
     def add(
@@ -82,12 +84,22 @@ class Notes:
         self._waiting, self._written, self._num_waiting = [], [], 0
         at, rollout = (rows, places), self._rollout
         rollout.token_ids[at], rollout.mask[at] = token_ids, torch.ones_like(token_ids, dtype=torch.bool)
+        parts = list(
+            zip(logits.tensor_split(self._num_workers), token_ids.tensor_split(self._num_workers), strict=True)
+        )
+        seen = zip(*in_parallel(self._seen, parts, self._num_workers), strict=True)
+        for name, values in zip(("logps", "entropy", "top_ids", "top_logps"), seen, strict=True):
+            getattr(rollout, name)[at] = torch.cat(values)
+
+    def _seen(self, part: tuple[Float[Tensor, "R V"], Int[Tensor, " R"]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return log-probability and entropy of each token, and the likeliest tokens in its place with theirs."""
+        logits, token_ids = part
         logps = logits.log_softmax(-1)
-        top = logps.topk(rollout.top_ids.shape[-1])
-        rollout.top_ids[at], rollout.top_logps[at] = top.indices, top.values
-        rollout.logps[at] = logps.gather(-1, token_ids[:, None])[:, 0]
+        top = logps.topk(self._rollout.top_ids.shape[-1])
+        chosen = logps.gather(-1, token_ids[:, None])[:, 0]
         # a probability of 0 has a log-probability of -inf, and their product must be 0
-        rollout.entropy[at] = logps.exp().mul_(logps.clamp_(min=-1e4)).sum(-1).neg_()
+        entropy = logps.exp().mul_(logps.clamp_(min=-1e4)).sum(-1).neg_()
+        return chosen, entropy, top.indices, top.values
 
 
 def empty_rollout(policy: Policy, num_rows: int, length: int) -> Rollout:

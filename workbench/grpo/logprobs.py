@@ -17,7 +17,8 @@ def tempered(logits: Float[Tensor, "*shape V"], temperature: float) -> Float[Ten
     """
     if not temperature > 0:
         raise ValueError(f"temperature={temperature} is not above 0, and the logits are divided by it")
-    return logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return wide if temperature == 1 else wide / temperature
 
 
 def token_logps(

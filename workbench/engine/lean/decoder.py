@@ -1,5 +1,7 @@
 """One token at a time for many rows with our own forward pass; keys and values in buffers made once."""
 
+from copy import copy
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -48,6 +50,18 @@ class LeanDecoder:
         """Read one more token in every row."""
         self._read(token_ids[:, None], self._next_position[:, None])
         self._next_position += 1
+
+    def split(self, size: int) -> "list[LeanDecoder]":
+        """Return decoders of at most `size` of the rows each. They use this one's memory: it is at its end."""
+        parts = []
+        for first in range(0, self.num_rows, size):
+            part, rows = copy(self), slice(first, first + size)
+            part.logits = self.logits[rows]
+            part._memory = [(keys[rows], values[rows]) for keys, values in self._memory]
+            part._next_position = self._next_position[rows]
+            part._sees = None if self._sees is None else self._sees[rows]
+            parts.append(part)
+        return parts
 
     def before_reading(self, token_ids: Int[Tensor, " R"]) -> Rows:
         """Return what the compiled step needs to do what `advance` does, and count these tokens as read."""

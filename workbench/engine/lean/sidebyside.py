@@ -9,13 +9,13 @@ from workbench.engine.lean.onetoken import compiled_read, token_weights
 from workbench.engine.lean.weights import LeanWeights
 from workbench.engine.prompts import PromptBatch
 
-ROWS_OF_A_PART = 32  # if a prompt has no more; the same on any number of cores, so that equal seeds give equal runs
+ROWS_OF_A_PART = 32  # the same on any number of cores, so that equal seeds give equal runs
 
 
 class SideBySide:
-    """Lean decoders as one, each with the rows of some prompts, one after the other.
+    """A lean decoder's rows in parts. An adapter must be folded into the weights, or off.
 
-    An adapter must be folded into the weights, or off. With `at_once` each part is read on a thread of its own.
+    With `at_once` each part is read on a thread of its own.
     """
 
     logits: Float[Tensor, "R V"]
@@ -23,9 +23,8 @@ class SideBySide:
     def __init__(
         self, weights: LeanWeights, prompts: PromptBatch, num_generations: int, room: int, *, at_once: bool
     ) -> None:
-        parts = prompts.split(max(1, ROWS_OF_A_PART // num_generations))
-        self._parts = [LeanDecoder(weights, part, num_generations, room) for part in parts]
-        self.logits = torch.cat([part.logits for part in self._parts])
+        whole = LeanDecoder(weights, prompts, num_generations, room)
+        self.logits, self._parts = whole.logits, whole.split(ROWS_OF_A_PART)
         self._read, self._weights, self._at_once = compiled_read(), token_weights(weights), at_once
 
     @torch.no_grad()
