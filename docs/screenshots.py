@@ -11,7 +11,7 @@ from playwright.sync_api import sync_playwright
 FOLDER = Path(__file__).parent
 VIEWS = {
     "live_light_en": "theme=light&lang=en",
-    "pinned_dark_zh": "theme=dark&lang=zh&pin=18",
+    "pinned_dark_zh": "theme=dark&lang=zh&pin=7",
 }
 
 

@@ -82,7 +82,8 @@ def _richness(group: GroupRecord) -> float:
     num_clipped = sum(int(c.clipped.sum()) for c in group.completions)
     num_learning = sum(int((c.outside_band & ~c.clipped).sum()) for c in group.completions)
     has_cut_off = any(c.is_truncated for c in group.completions)
-    return min(balance, 3) * 4 + min(num_clipped, 8) + 2 * min(num_learning, 4) + 2 * has_cut_off
+    num_garbled = sum(not (c.answer or "").isdigit() for c in group.completions)
+    return min(balance, 3) * 4 + min(num_clipped, 8) + 2 * min(num_learning, 4) + 2 * has_cut_off - 4 * num_garbled
 
 
 if __name__ == "__main__":

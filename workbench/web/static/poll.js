@@ -6,7 +6,7 @@ import { foldRows } from './past.js';
 import { following } from './select.js';
 import { drawing, drawn, set, state, touch } from './store.js';
 
-const SHARE = 0.08; // of a core, at most, for drawing what arrives
+const SHARE = 0.04; // of a core, at most, for drawing what arrives
 const CREDIT = 150; // milliseconds of drawing that a quiet page has saved up
 const LONGEST_REST = 2000;
 const RETRY = 300;
