@@ -1,7 +1,9 @@
 import torch
 
 from tests.engine.arrays import PROMPTS, sample_batch
+from workbench.engine import batch as batches
 from workbench.engine.batch import TokenBatch
+from workbench.engine.lean.packed import pack
 from workbench.engine.scoring import rows_per_pass, score, score_reference
 from workbench.run.knobs import Knobs
 
@@ -81,3 +83,18 @@ def test_a_large_vocabulary_is_scored_in_fewer_rows_at_once() -> None:
     rows = rows_per_pass(batch, vocab_size=151_936, at_most=64)
     assert 1 <= rows < 64 and rows * 256 * 151_936 <= 2**28 < (rows + 1) * 256 * 151_936
     assert rows_per_pass(batch, vocab_size=10**9, at_most=64) == 1
+
+
+def test_a_batch_is_packed_once_for_all_passes_unless_it_is_large(make_policy, monkeypatch):
+    policy = make_policy()
+    packed = []
+    monkeypatch.setattr(batches, "pack", lambda *given, **how: packed.append(given) or pack(*given, **how))
+    batch = sample_batch(policy, KNOBS)
+    for _ in range(3):
+        score_reference(policy, batch, 6)
+    assert len(packed) == 2, "one for each part"
+    monkeypatch.setattr(batches, "SCORES_KEPT", 0)
+    large = sample_batch(policy, KNOBS)
+    found = [score_reference(policy, large, 6) for _ in range(2)]
+    assert len(packed) == 2 + 2 * 2
+    assert torch.equal(found[0], found[1])

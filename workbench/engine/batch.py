@@ -1,14 +1,18 @@
 """Completions as one batch to be scored and trained on, and its micro-batches: rows of like length, trimmed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from workbench.engine.lean.packed import Packed, pack
 from workbench.engine.prompts import PromptBatch
 from workbench.engine.rollout import Rollout
+
+SCORES_KEPT = 2**24  # what may be attended to in a packed batch that is kept: a mask of 16 MiB, and 64 MiB in float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,18 +61,37 @@ class TokenBatch:
 
     def even_parts(
         self, size: int, pairs: Int[Tensor, "N 2"] | None = None
-    ) -> Iterator[tuple[Int[Tensor, " R"], "TokenBatch"]]:
-        """Yield (row numbers, their batch): rows in their order, in as many even parts as are needed for `size`.
+    ) -> "Sequence[tuple[Int[Tensor, ' R'], TokenBatch]]":
+        """Return (row numbers, their batch): rows in their order, in as many even parts as are needed for `size`.
 
-        Rows of one group stay together as far as may be: they share their prompt.
+        Rows of one group stay together as far as may be: they share their prompt. Every pass gets the same parts, so
+        that what is worked out for one serves them all.
         """
         count = len(self.mask)
         num_parts = -(-count // size)
         if pairs is not None:
-            yield from self.micro_batches(-(-count // num_parts), pairs)
-            return
-        for rows in torch.arange(count, device=self.mask.device).tensor_split(num_parts):
-            yield rows, self._of_rows(rows)
+            return list(self.micro_batches(-(-count // num_parts), pairs))
+        if num_parts not in self._parts:
+            numbers = torch.arange(count, device=self.mask.device).tensor_split(num_parts)
+            self._parts[num_parts] = [(rows, self._of_rows(rows)) for rows in numbers]
+        return self._parts[num_parts]
+
+    def packed(self, *, shares_prompts: bool) -> Packed:
+        """Return the batch without padding: packed once, if that is worth its memory."""
+        if shares_prompts in self._packed:
+            return self._packed[shares_prompts]
+        packed = pack(self.prompt_ids, self.prompt_mask, self.completion_ids, self.mask, shares_prompts=shares_prompts)
+        if self.mask.numel() * (self.prompt_mask.shape[1] + self.mask.shape[1]) <= SCORES_KEPT:
+            self._packed[shares_prompts] = packed
+        return packed
+
+    @cached_property
+    def _parts(self) -> "dict[int, Sequence[tuple[Int[Tensor, ' R'], TokenBatch]]]":
+        return {}
+
+    @cached_property
+    def _packed(self) -> dict[bool, Packed]:
+        return {}
 
     def _of_rows(self, rows: Int[Tensor, " R"]) -> "TokenBatch":
         length = max(1, int(self.mask[rows].sum(1).max()))

@@ -176,7 +176,8 @@ def _fast_paths(
         paths -= {"parallel_parts"}
     if dtype == torch.bfloat16:
         paths -= {"merged_rollout", "folded_update"}
-    if not {"lean_model", "merged_rollout"} <= paths or device.type != "cpu" or dtype != torch.float32:
+    is_folded_on_cpu = {"lean_model", "merged_rollout"} <= paths and device.type == "cpu" and dtype == torch.float32
+    if not is_folded_on_cpu or not hasattr(torch.jit, "script"):  # deprecated: it may be gone one day
         paths -= {"compiled_decode"}
     return frozenset(paths)
 

@@ -13,7 +13,6 @@ from torch import Tensor
 from workbench.engine.batch import TokenBatch
 from workbench.engine.lean.forward import states
 from workbench.engine.lean.head import TokenLogps
-from workbench.engine.lean.packed import pack
 from workbench.engine.lean.weights import LeanWeights
 from workbench.engine.parallel import in_parallel
 from workbench.engine.policy import Policy
@@ -83,9 +82,7 @@ class LeanScorer(Scorer):
     num_workers: int
 
     def score(self, batch: TokenBatch, *, entropy_has_gradient: bool = False) -> Scores:
-        packed = pack(
-            batch.prompt_ids, batch.prompt_mask, batch.completion_ids, batch.mask, shares_prompts=self.shares_prompts
-        )
+        packed = batch.packed(shares_prompts=self.shares_prompts)
         head, temperature = self.weights.head, batch.temperature
         predicting = states(self.weights, packed)
         if self.reference is None and not entropy_has_gradient:
@@ -104,7 +101,7 @@ class LeanScorer(Scorer):
         fitting = max(1, BYTES_IN_A_PASS // (longest * self.weights.bytes_per_token))
         if self.holds_logits:
             fitting = rows_per_pass(batch, len(self.weights.head), fitting)
-        return list(batch.even_parts(min(size, fitting, self.most_rows), pairs))
+        return batch.even_parts(min(size, fitting, self.most_rows), pairs)
 
 
 def scorer_of(policy: Policy, *, has_exact_kl: bool = False, entropy_has_gradient: bool = False) -> Scorer:

@@ -149,8 +149,9 @@ FAST_PATHS: Mapping[str, FastPath] = {
         ),
         stages=("sample",),
         needs=(
-            "It needs a CPU, float32, the merged adapter, and a Llama-, Qwen2- or Qwen3-type model.",
-            "需要 CPU、float32、合并适配器，以及 Llama、Qwen2 或 Qwen3 类模型。",
+            "It needs a CPU, float32, the merged adapter, a Llama-, Qwen2- or Qwen3-type model, and a torch that has "
+            "TorchScript.",
+            "需要 CPU、float32、合并适配器、Llama、Qwen2 或 Qwen3 类模型，以及带有 TorchScript 的 torch。",
         ),
     ),
     "cuda_graphs": FastPath(

@@ -1,6 +1,6 @@
 """Our own forward pass against transformers', with each fast path and without."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import combinations
 
 import pytest
@@ -186,6 +186,22 @@ def test_the_workers_change_nothing_at_all(make_policy):
     scores = [score_reference(replace(policy, num_workers=workers), batch, 64) for workers in (1, 2, 3)]
     assert len(scorer_of(policy).parts(batch, 64)) == 3
     assert torch.equal(scores[0], scores[1]) and torch.equal(scores[0], scores[2])
+    prompts = encode_prompts(policy, [f"{i}+{i}=?" for i in range(20)])
+    one, two, three = (
+        finish(sample_groups(way, prompts, KNOBS, step=1, generator=torch.Generator().manual_seed(1)))
+        for way in (replace(policy, num_workers=workers) for workers in (1, 2, 3))
+    )
+    for f in fields(one):
+        assert torch.equal(getattr(one, f.name), getattr(two, f.name))
+        assert torch.equal(getattr(one, f.name), getattr(three, f.name))
+
+
+def test_a_torch_without_torchscript_decodes_the_other_way(make_policy, monkeypatch):
+    monkeypatch.delattr(torch.jit, "script")
+    policy = make_policy()
+    assert "compiled_decode" not in policy.fast_paths
+    with decoding(policy, encode_prompts(policy, PROMPTS), 2, 4) as decoder:
+        assert isinstance(decoder, LeanDecoder)
 
 
 def test_where_whole_logits_are_needed_fewer_rows_are_scored_at_once(make_policy, monkeypatch):

@@ -7,8 +7,8 @@ import { following } from './select.js';
 import { drawing, drawn, set, state, touch } from './store.js';
 
 const SHARE = 0.04; // of a core, at most, for drawing what arrives
-const CREDIT = 150; // milliseconds of drawing that a quiet page has saved up
-const LONGEST_REST = 2000;
+const CREDIT = 150; // milliseconds of drawing that a quiet page has saved up; a busy one may owe half of it
+const UNHURRIED = 0.75; // seconds: steps as slow as this are all drawn, each at once
 const RETRY = 300;
 const LONGEST_RETRY = 5000;
 let delay = RETRY;
@@ -46,7 +46,7 @@ async function poll() {
     set({ connection: 'ok' });
     await drawn();
     purse = spend(purse, drawing.end > purse.at ? drawing.cost : 0, performance.now());
-    wait = restOf(purse);
+    wait = state.stepTime >= UNHURRIED ? 0 : restOf(purse);
     rested = wait > 0;
   } catch (error) {
     if (!(error instanceof TypeError) && !/^HTTP/.test(error.message)) console.error(error);
@@ -67,17 +67,17 @@ function question() {
 }
 
 /**
- * What may still be drawn: `SHARE` of the time that passes is put in, up to `CREDIT`, what drawing took is taken out.
+ * What may still be drawn: `SHARE` of the time that passes is put in, what drawing took is taken out, within bounds.
  * @param {{credit: number, at: number}} purse  in milliseconds of drawing  @param {number} cost  @param {number} now
  * @returns {{credit: number, at: number}}
  */
 export const spend = ({ credit, at }, cost, now) => ({
-  credit: Math.min(CREDIT, credit + SHARE * (now - at)) - cost,
+  credit: Math.max(-CREDIT / 2, Math.min(CREDIT, credit + SHARE * (now - at)) - cost),
   at: now,
 });
 
 /** Milliseconds until the purse is no longer empty. @param {{credit: number}} purse  @returns {number} */
-export const restOf = ({ credit }) => Math.min(LONGEST_REST, Math.max(0, -credit / SHARE));
+export const restOf = ({ credit }) => Math.max(0, -credit / SHARE);
 
 /** Merge one reply into the state. Exported for the tests. @param {object} delta */
 export function applyDelta(delta) {
