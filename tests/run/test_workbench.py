@@ -17,6 +17,7 @@ class Opened:
 
     def __init__(self) -> None:
         self.calls, self.engines, self.num_steps, self.gated = [], [], 10**6, False
+        self.gate = threading.Semaphore(0)  # for the events of those that are gated
 
     def __call__(self, config, board, adapter_folder):
         self.calls.append((config, board.read()[1], adapter_folder))
@@ -24,10 +25,9 @@ class Opened:
         return self.engines[-1]
 
     def _take_knobs_each_step(self, board):
-        engine = FakeEngine(self.num_steps, gated=self.gated)
-        for event in engine._events:
+        for event in FakeEngine(self.num_steps)._events:
             if self.gated:
-                assert engine._gate.acquire(timeout=PATIENCE_S)
+                assert self.gate.acquire(timeout=PATIENCE_S)
             if hasattr(event, "groups"):
                 yield make_record(event.step, board.take())
             else:
@@ -50,6 +50,7 @@ def recording() -> RunStore:
 def bench(opened, recording, tmp_path):
     bench = Workbench(recording, opened, runs_folder=tmp_path, preset="addition")
     yield bench
+    opened.gate.release(1000)
     assert bench.close(PATIENCE_S)
 
 
