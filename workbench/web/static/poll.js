@@ -46,7 +46,7 @@ async function poll() {
     set({ connection: 'ok' });
     await drawn();
     purse = spend(purse, drawing.end > purse.at ? drawing.cost : 0, performance.now());
-    wait = state.stepTime >= UNHURRIED ? 0 : restOf(purse);
+    wait = restOf(purse, state.stepTime);
     rested = wait > 0;
   } catch (error) {
     if (!(error instanceof TypeError) && !/^HTTP/.test(error.message)) console.error(error);
@@ -76,8 +76,11 @@ export const spend = ({ credit, at }, cost, now) => ({
   at: now,
 });
 
-/** Milliseconds until the purse is no longer empty. @param {{credit: number}} purse  @returns {number} */
-export const restOf = ({ credit }) => Math.max(0, -credit / SHARE);
+/**
+ * Milliseconds until the purse is no longer empty; none where steps are slow.
+ * @param {{credit: number}} purse  @param {number | null} stepTime  in seconds  @returns {number}
+ */
+export const restOf = ({ credit }, stepTime) => (stepTime >= UNHURRIED ? 0 : Math.max(0, -credit / SHARE));
 
 /** Merge one reply into the state. Exported for the tests. @param {object} delta */
 export function applyDelta(delta) {
