@@ -9,7 +9,6 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from workbench.engine.lean.decoder import LeanDecoder
-from workbench.engine.lean.sidebyside import SideBySide
 from workbench.engine.policy import Policy
 from workbench.engine.prompts import PromptBatch
 
@@ -17,16 +16,12 @@ from workbench.engine.prompts import PromptBatch
 @contextmanager
 def decoding(
     policy: Policy, prompts: PromptBatch, num_generations: int, room: int
-) -> Iterator["Decoder | LeanDecoder | SideBySide"]:
+) -> Iterator["Decoder | LeanDecoder"]:
     """Give a decoder with G rows for each prompt, each with room for that many tokens; our own where it may be."""
     if "shared_prefill" not in policy.fast_paths:
         prompts, num_generations = prompts.repeated(num_generations), 1
     if "lean_model" in policy.fast_paths:
-        weights = policy.lean_weights("merged_rollout")
-        if "compiled_decode" in policy.fast_paths:
-            yield SideBySide(weights, prompts, num_generations, room, at_once=policy.num_workers > 1)
-        else:
-            yield LeanDecoder(weights, prompts, num_generations, room)
+        yield LeanDecoder(policy.lean_weights("merged_rollout"), prompts, num_generations, room)
         return
     with policy.merged() if "merged_rollout" in policy.fast_paths else nullcontext():
         yield Decoder(policy, prompts, num_generations)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from workbench.engine.parallel import in_parallel
+from workbench.engine.drawing import seen
 from workbench.engine.policy import Policy
 
 NUM_ALTERNATIVES = 5
@@ -37,6 +37,11 @@ class Rollout:
     def lengths(self) -> Int[Tensor, " B"]:
         return self.mask.sum(1)
 
+    def trimmed(self) -> "Rollout":
+        """Return it without the columns that no completion reached."""
+        longest = int(self.lengths.amax())
+        return replace(self, **{name: getattr(self, name)[:, :longest] for name in _PER_TOKEN})
+
     def of_rows(self, rows: Int[Tensor, " R"]) -> "Rollout":
         return Rollout(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
@@ -49,7 +54,6 @@ class Notes:
         self._waiting: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
         self._written: list[int] = []  # which of all rows that wait are noted
         self._num_waiting = 0
-        self._num_workers = policy.num_workers
 
     @torch.no_grad()
     def add(
@@ -70,10 +74,8 @@ class Notes:
     def rollout(self, truncated: Int[Tensor, " R"]) -> Rollout:
         """Return what was sampled, without the columns that no completion reached; the given rows never ended."""
         self._work_out()
-        rollout = self._rollout
-        rollout.is_truncated[truncated] = True
-        longest = int(rollout.mask.sum(1).amax())
-        return replace(rollout, **{name: getattr(rollout, name)[:, :longest] for name in _PER_TOKEN})
+        self._rollout.is_truncated[truncated] = True
+        return self._rollout.trimmed()
 
     @torch.no_grad()
     def _work_out(self) -> None:
@@ -84,22 +86,9 @@ class Notes:
         self._waiting, self._written, self._num_waiting = [], [], 0
         at, rollout = (rows, places), self._rollout
         rollout.token_ids[at], rollout.mask[at] = token_ids, torch.ones_like(token_ids, dtype=torch.bool)
-        parts = list(
-            zip(logits.tensor_split(self._num_workers), token_ids.tensor_split(self._num_workers), strict=True)
-        )
-        seen = zip(*in_parallel(self._seen, parts, self._num_workers), strict=True)
-        for name, values in zip(("logps", "entropy", "top_ids", "top_logps"), seen, strict=True):
-            getattr(rollout, name)[at] = torch.cat(values)
-
-    def _seen(self, part: tuple[Float[Tensor, "R V"], Int[Tensor, " R"]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return log-probability and entropy of each token, and the likeliest tokens in its place with theirs."""
-        logits, token_ids = part
-        logps = logits.log_softmax(-1)
-        top = logps.topk(self._rollout.top_ids.shape[-1])
-        chosen = logps.gather(-1, token_ids[:, None])[:, 0]
-        # a probability of 0 has a log-probability of -inf, and their product must be 0
-        entropy = logps.exp().mul_(logps.clamp_(min=-1e4)).sum(-1).neg_()
-        return chosen, entropy, top.indices, top.values
+        logps, entropy, top_ids, top_logps = seen(logits, token_ids, rollout.top_ids.shape[-1])
+        rollout.logps[at], rollout.entropy[at] = logps, entropy
+        rollout.top_ids[at], rollout.top_logps[at] = top_ids, top_logps
 
 
 def empty_rollout(policy: Policy, num_rows: int, length: int) -> Rollout:

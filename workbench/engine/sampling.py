@@ -9,6 +9,7 @@ from torch import Tensor
 from workbench.engine.decoding import decoding
 from workbench.engine.drawing import NOT_FINITE, draw, likeliest
 from workbench.engine.lean.replayed import is_replayed, sample_replayed
+from workbench.engine.lean.sidebyside import is_side_by_side, sample_side_by_side
 from workbench.engine.policy import Policy
 from workbench.engine.prompts import PromptBatch
 from workbench.engine.rollout import Notes, Rollout
@@ -32,6 +33,8 @@ def sample_groups(
     yield Progress(step, "sample", 0, length)
     if is_replayed(policy):
         return (yield from sample_replayed(policy, prompts, knobs, length, step=step, generator=generator))
+    if is_side_by_side(policy):
+        return (yield from sample_side_by_side(policy, prompts, knobs, length, step=step, generator=generator))
     num_rows = len(prompts.texts) * knobs.num_generations
     notes = Notes(policy, num_rows, length)
     chances = torch.rand(length, num_rows, generator=generator, device=policy.device, dtype=torch.float64)

@@ -85,7 +85,7 @@ FAST_PATHS: Mapping[str, FastPath] = {
     "parallel_parts": FastPath(
         title=("parts in parallel", "分块并行"),
         meaning=(
-            "Sampling by the compiled step, scoring and update work on parts of the batch at the same time, one thread "
+            "Sampling by the compiled loop, scoring and update work on parts of the batch at the same time, one thread "
             "each; the parts' gradients are added in a fixed order and are equal to 1e-5 in float32.",
             "编译后的采样、打分和更新把批次分成几块同时计算，每块一个线程；各块的梯度按固定次序相加，"
             "float32 下相差不超过 1e-5。",
@@ -140,11 +140,11 @@ FAST_PATHS: Mapping[str, FastPath] = {
         ),
     ),
     "compiled_decode": FastPath(
-        title=("compiled step", "编译的一步"),
+        title=("compiled loop", "编译的循环"),
         meaning=(
-            "While sampling, all operations of one more token are one call, compiled by TorchScript, so that Python "
-            "costs nothing between them; log-probabilities are equal to 1e-5 in float32.",
-            "采样时，多采一个词元的全部运算由 TorchScript 编译成一次调用，其间没有 Python 的开销；"
+            "A part of the batch is sampled to its end in one call, compiled by TorchScript: no Python between its "
+            "operations, and no part waits for another; log-probabilities are equal to 1e-5 in float32.",
+            "批次的每一块由 TorchScript 编译成一次调用，从头采样到尾：运算之间没有 Python，各块也互不等待；"
             "float32 下对数概率相差不超过 1e-5。",
         ),
         stages=("sample",),

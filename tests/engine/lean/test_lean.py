@@ -5,14 +5,12 @@ from itertools import combinations
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from tests.engine.arrays import PROMPTS, finish, sample_batch
 from workbench.engine import scoring
 from workbench.engine.decoding import Decoder, decoding
-from workbench.engine.lean import forward, sidebyside
+from workbench.engine.lean import forward
 from workbench.engine.lean.decoder import LeanDecoder
-from workbench.engine.lean.sidebyside import SideBySide
 from workbench.engine.lean.weights import why_not_lean
 from workbench.engine.policy import load_policy
 from workbench.engine.prompts import encode_prompts
@@ -31,51 +29,6 @@ SWITCHES = (
     "compiled_decode",
     "parallel_parts",
 )
-
-
-@pytest.fixture(params=["llama", "qwen2", "qwen3", "llama3_rope"])
-def lean_folder(request, tmp_path, llama_folder, qwen2_folder):
-    """Every kind of model that our forward pass stands in for; grouped heads and a bias among them."""
-    made = {"llama": lambda: llama_folder, "qwen2": lambda: qwen2_folder}
-    made |= {
-        "qwen3": lambda: saved(tmp_path, llama_folder, QWEN3),
-        "llama3_rope": lambda: saved(tmp_path, llama_folder, ROPE),
-    }
-    return made[request.param]()
-
-
-SIZES = {
-    "vocab_size": 262,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "max_position_embeddings": 128,
-    "pad_token_id": 0,
-    "eos_token_id": 1,
-    "bos_token_id": None,
-}
-LLAMA3 = {"rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
-QWEN3 = (Qwen3ForCausalLM, Qwen3Config(**SIZES))
-ROPE = (
-    LlamaForCausalLM,
-    LlamaConfig(**SIZES, rope_parameters=LLAMA3 | {"original_max_position_embeddings": 16}),
-)
-
-
-def saved(folder, tokenizer_folder, kind):
-    model_class, config = kind
-    torch.manual_seed(5)
-    model = model_class(config)
-    for name, weight in model.named_parameters():
-        if "norm" in name:  # norms start as ones, which would hide one that is left out
-            weight.data = 1 + 0.3 * torch.randn(weight.shape)
-    model.save_pretrained(folder)
-    for file in tokenizer_folder.glob("*token*"):
-        (folder / file.name).write_bytes(file.read_bytes())
-    return folder
 
 
 def without(policy, *names):
@@ -109,15 +62,12 @@ def test_long_rows_attend_through_torchs_own_kernel_to_the_same_numbers(make_pol
         assert (many - few).abs().max() <= 1e-5 * max(1.0, float(few.abs().max()))
 
 
-@pytest.mark.parametrize("way", ["plain", "compiled", "at_once"])
-def test_decoded_logits_are_transformers_own_while_rows_leave(make_policy, lean_folder, monkeypatch, way):
-    monkeypatch.setattr(sidebyside, "ROWS_OF_A_PART", 6)  # two prompts
+def test_decoded_logits_are_transformers_own_while_rows_leave(make_policy, lean_folder):
     policy = make_policy(lean_folder)
-    lean = replace(without(policy, *["compiled_decode"] * (way == "plain")), num_workers=1 + (way == "at_once"))
     prompts = encode_prompts(policy, PROMPTS)
     random = torch.Generator().manual_seed(0)
-    with decoding(lean, prompts, 3, 8) as ours, decoding(without(policy, "lean_model"), prompts, 3, 8) as plain:
-        assert isinstance(ours, LeanDecoder if way == "plain" else SideBySide) and isinstance(plain, Decoder)
+    with decoding(policy, prompts, 3, 8) as ours, decoding(without(policy, "lean_model"), prompts, 3, 8) as plain:
+        assert isinstance(ours, LeanDecoder) and isinstance(plain, Decoder)
         rows, plain_rows = (torch.arange(len(ours.logits)) for _ in range(2))
         for leaving in ([], [1], [0, 3], [2], [6, 7, 8], []):
             in_order, plain_order = rows.argsort(), plain_rows.argsort()
@@ -194,14 +144,6 @@ def test_the_workers_change_nothing_at_all(make_policy):
     for f in fields(one):
         assert torch.equal(getattr(one, f.name), getattr(two, f.name))
         assert torch.equal(getattr(one, f.name), getattr(three, f.name))
-
-
-def test_a_torch_without_torchscript_decodes_the_other_way(make_policy, monkeypatch):
-    monkeypatch.delattr(torch.jit, "script")
-    policy = make_policy()
-    assert "compiled_decode" not in policy.fast_paths
-    with decoding(policy, encode_prompts(policy, PROMPTS), 2, 4) as decoder:
-        assert isinstance(decoder, LeanDecoder)
 
 
 def test_where_whole_logits_are_needed_fewer_rows_are_scored_at_once(make_policy, monkeypatch):

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tests.engine.arrays import PROMPTS, adapter_of, finish
-from tests.engine.lean.test_lean import QWEN3, saved
+from tests.engine.lean.conftest import QWEN3, saved
 from tests.engine.learners import make_learner, take_step
 from workbench.engine import sampling, speed
 from workbench.engine.lean import replayed

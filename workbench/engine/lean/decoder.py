@@ -1,7 +1,5 @@
 """One token at a time for many rows with our own forward pass; keys and values in buffers made once."""
 
-from copy import copy
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -9,7 +7,6 @@ from torch import Tensor
 
 from workbench.engine.lean.functions import gated_silu, normed
 from workbench.engine.lean.heads import Angles, heads
-from workbench.engine.lean.onetoken import Rows
 from workbench.engine.lean.weights import LeanLayer, LeanWeights
 from workbench.engine.prompts import PromptBatch
 
@@ -41,35 +38,11 @@ class LeanDecoder:
         """What each layer knows of the tokens read so far, at the places 0, 1, 2 …; the room behind them is empty."""
         return self._memory
 
-    @property
-    def num_rows(self) -> int:
-        return len(self._next_position)
-
     @torch.no_grad()
     def advance(self, token_ids: Int[Tensor, " R"]) -> None:
         """Read one more token in every row."""
         self._read(token_ids[:, None], self._next_position[:, None])
         self._next_position += 1
-
-    def split(self, size: int) -> "list[LeanDecoder]":
-        """Return decoders of at most `size` of the rows each. They use this one's memory: it is at its end."""
-        parts = []
-        for first in range(0, self.num_rows, size):
-            part, rows = copy(self), slice(first, first + size)
-            part.logits = self.logits[rows]
-            part._memory = [(keys[rows], values[rows]) for keys, values in self._memory]
-            part._next_position = self._next_position[rows]
-            part._sees = None if self._sees is None else self._sees[rows]
-            parts.append(part)
-        return parts
-
-    def before_reading(self, token_ids: Int[Tensor, " R"]) -> Rows:
-        """Return what the compiled step needs to do what `advance` does, and count these tokens as read."""
-        positions = None if self._sees is None else self._next_position.clone()
-        place = self._num_read
-        self._num_read += 1
-        self._next_position += 1
-        return Rows(token_ids, self._memory, self._angles.cos, self._angles.sin, positions, self._sees, place)
 
     @torch.no_grad()
     def keep(self, stay: Int[Tensor, " K"]) -> Int[Tensor, " K"]:

@@ -1,25 +1,25 @@
-"""One more token for many rows as one call that TorchScript compiles: no Python between its operations.
+"""One more token for many rows, to be compiled by TorchScript: no Python between its operations.
 
-So the rows can be read in parts at the same time: with a call for each operation, threads would wait for Python's lock
-most of the time. TorchScript knows no shapes: they are in the comments.
+So parts of a batch can be sampled at the same time: with a Python call for each operation, threads would wait for
+Python's lock most of the time. TorchScript knows no shapes: they are in the comments.
 """
 
-import warnings
-from collections.abc import Callable
-from functools import cache
+from dataclasses import replace
 from typing import NamedTuple, no_type_check
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
+from workbench.engine.lean.heads import Angles
 from workbench.engine.lean.weights import LeanWeights, Projection
 
 
 class Product(NamedTuple):
-    """A linear layer."""
+    """A linear layer. Its weight is transposed in memory: with few rows such a product is sooner done."""
 
-    weight: Tensor  # [O, I]
+    weight: Tensor  # [I, O]
     bias: Tensor | None  # [O]
 
 
@@ -39,7 +39,7 @@ class TokenWeights(NamedTuple):
 
     layers: list[TokenLayer]
     embedding: Tensor  # [V, I]
-    head: Tensor  # [V, I], the last norm multiplied in
+    head: Product  # the last norm multiplied in
     eps: Tensor  # a number
     num_heads: int
     num_kv: int
@@ -47,92 +47,104 @@ class TokenWeights(NamedTuple):
 
 def token_weights(weights: LeanWeights) -> TokenWeights:
     """Return the weights as `read` takes them. An adapter must be folded into them, or off."""
+    num_turned = weights.num_heads + weights.num_key_value_heads
+    order = torch.arange(len(weights.layers[0].qkv.weight)).view(-1, weights.head_dim)
+    order[:num_turned] = order[:num_turned, in_pairs(weights.head_dim)]
     return TokenWeights(
         layers=[
             TokenLayer(
-                qkv=_after_norm(layer.attention_norm, layer.qkv),
-                query_norm=layer.query_norm,
-                key_norm=layer.key_norm,
-                out=Product(layer.out.weight, layer.out.bias),
-                gate_up=_after_norm(layer.mlp_norm, layer.gate_up),
-                down=Product(layer.down.weight, layer.down.bias),
+                qkv=_product(_reordered(layer.qkv, order.flatten()), layer.attention_norm),
+                query_norm=_paired(layer.query_norm),
+                key_norm=_paired(layer.key_norm),
+                out=_product(layer.out),
+                gate_up=_product(layer.gate_up, layer.mlp_norm),
+                down=_product(layer.down),
             )
             for layer in weights.layers
         ],
         embedding=weights.embedding,
-        head=weights.head * weights.final_norm,
+        head=Product((weights.head * weights.final_norm).t().contiguous(), None),
         eps=torch.tensor(weights.eps, dtype=weights.embedding.dtype),
         num_heads=weights.num_heads,
         num_kv=weights.num_key_value_heads,
     )
 
 
-def _after_norm(norm: Tensor, projection: Projection) -> Product:
-    return Product(projection.weight * norm, projection.bias)
+def turns(weights: LeanWeights, num_positions: int) -> Complex[Tensor, "C A D"]:
+    """Return what each pair of numbers is multiplied by, as one complex number, at each position.
+
+    A query's are also divided by the root of its length, as its products with the keys must be; a value's stay.
+    """
+    angles = Angles.of(weights, torch.arange(num_positions))
+    half = weights.head_dim // 2
+    turn = torch.complex(angles.cos[..., half:], angles.sin[..., half:])
+    of_queries = (turn * weights.head_dim**-0.5).expand(-1, weights.num_heads, -1)
+    of_keys = turn.expand(-1, weights.num_key_value_heads, -1)
+    return torch.cat([of_queries, of_keys, torch.ones_like(of_keys)], dim=1)
+
+
+def in_pairs(width: int) -> Int[Tensor, " D"]:
+    """Return the order in which the two numbers that are turned together, half the width apart, are neighbours.
+
+    >>> in_pairs(6)
+    tensor([0, 3, 1, 4, 2, 5])
+    """
+    return torch.arange(width).view(2, -1).t().flatten()
+
+
+def _product(projection: Projection, norm: Tensor | None = None) -> Product:
+    weight = projection.weight if norm is None else projection.weight * norm
+    return Product(weight.t().contiguous(), projection.bias)
+
+
+def _reordered(projection: Projection, order: Int[Tensor, " O"]) -> Projection:
+    bias = None if projection.bias is None else projection.bias[order]
+    return replace(projection, weight=projection.weight[order], bias=bias)
+
+
+def _paired(norm: Float[Tensor, " D"] | None) -> Float[Tensor, " D"] | None:
+    return None if norm is None else norm[in_pairs(len(norm))]
 
 
 class Rows(NamedTuple):
-    """Some rows, their next token, and what is known of those before it."""
+    """What is known of some rows' tokens so far. Only rows with padding before their prompt have the last two."""
 
-    token_ids: Tensor  # [R]
-    memory: list[tuple[Tensor, Tensor]]  # each layer's keys and values, [R, K, C, D]; place t is written
-    cos: Tensor  # [C, 1, D], of the angles at each position
-    sin: Tensor  # the same, the first half of D negated
-    positions: Tensor | None  # [R]; None where they are all t
-    sees: Tensor | None  # [R, C], which places hold tokens; None where all do
-    t: int
-
-
-@cache
-def compiled_read() -> Callable[..., Tensor]:
-    """Return `read`, compiled. Its first two calls take some hundredths of a second longer than the others."""
-    with warnings.catch_warnings():
-        # torch advises torch.compile instead, which needs a C++ compiler on the user's machine and takes many seconds
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return torch.jit.script(read)
+    memory: list[Tensor]  # each layer's keys and values, [2, R, K, C, D]; the keys' numbers in pairs
+    turns: Tensor  # [C, H + 2·K, D/2], complex
+    num_padding: Tensor | None  # [R], places before the first token
+    hides: Tensor | None  # [R·K, 1, C], what is added to the scores: -inf at these places, else 0
 
 
 @no_type_check  # TorchScript reads the annotations, and these are all that it knows
-def read(weights: TokenWeights, parts: list[Rows], at_once: bool) -> Tensor:
-    """Read one token in each row of the parts, each on a thread of its own or one after the other.
-
-    Returns the logits of each row's next token, [R, V].
-    """
-    if not at_once:
-        return torch.cat([_read_part(weights, part) for part in parts])
-    others = [torch.jit.fork(_read_part, weights, part) for part in parts[1:]]
-    logits = [_read_part(weights, parts[0])]
-    for other in others:
-        logits.append(torch.jit.wait(other))
-    return torch.cat(logits)
-
-
-@no_type_check
-def _read_part(weights: TokenWeights, rows: Rows) -> Tensor:
-    t, positions = rows.t, rows.positions
-    x = torch.embedding(weights.embedding, rows.token_ids)
-    cos = rows.cos[t : t + 1] if positions is None else rows.cos[positions]
-    sin = rows.sin[t : t + 1] if positions is None else rows.sin[positions]
-    for layer, (keys, values) in zip(weights.layers, rows.memory):  # noqa: B905 - TorchScript knows no `strict`
-        q, k, v = _heads(x, layer, weights, cos, sin)
-        keys.select(2, t).copy_(k)
-        values.select(2, t).copy_(v)
-        x = _plus(x, _gathered(q, keys, values, rows.sees, t + 1), layer.out)
-        gate, up = _linear(_scaled(x, weights.eps), layer.gate_up).chunk(2, dim=1)
-        x = _plus(x, F.silu(gate).mul_(up), layer.down)
-    return F.linear(_scaled(x, weights.eps), weights.head)
+def read(weights: TokenWeights, rows: Rows, token_ids: Tensor, place: int) -> Tensor:
+    """Read one token in each row, at that place of the memory; return the logits of the next, [R, V]."""
+    num_padding = rows.num_padding
+    turn = rows.turns[place : place + 1] if num_padding is None else rows.turns[place - num_padding]
+    x = torch.embedding(weights.embedding, token_ids)
+    for layer, memory in zip(weights.layers, rows.memory):  # noqa: B905 - TorchScript knows no `strict`
+        heads = _heads(x, layer, weights, turn)
+        new = heads[:, weights.num_heads :].unflatten(1, [2, weights.num_kv]).transpose(0, 1)
+        memory.select(3, place).copy_(new)
+        _add(x, _gathered(heads[:, : weights.num_heads], memory, rows.hides, place + 1), layer.out)
+        gate_up = _linear(_scaled(x, weights.eps), layer.gate_up)
+        half = gate_up.shape[1] // 2
+        _add(x, F.silu(gate_up[:, :half]).mul_(gate_up[:, half:]), layer.down)
+    return _linear(_scaled(x, weights.eps), weights.head)
 
 
 @no_type_check
 def _linear(x: Tensor, product: Product) -> Tensor:
-    return F.linear(x, product.weight, product.bias)
+    bias = product.bias
+    return torch.mm(x, product.weight) if bias is None else torch.addmm(bias, x, product.weight)
 
 
 @no_type_check
-def _plus(x: Tensor, y: Tensor, product: Product) -> Tensor:
-    """Return x and the product with y."""
-    both, bias = torch.addmm(x, y, product.weight.t()), product.bias
-    return both if bias is None else both.add_(bias)
+def _add(x: Tensor, y: Tensor, product: Product) -> None:
+    """Add the product with y to x, in place: of `addmm` TorchScript would make two operations."""
+    bias = product.bias
+    x.addmm_(y, product.weight)
+    if bias is not None:
+        x.add_(bias)
 
 
 @no_type_check
@@ -143,28 +155,25 @@ def _scaled(x: Tensor, eps: Tensor) -> Tensor:
 
 
 @no_type_check
-def _heads(
-    x: Tensor, layer: TokenLayer, weights: TokenWeights, cos: Tensor, sin: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return queries [R, H, D] and keys [R, K, D], turned by their position, and values [R, K, D]."""
-    num_heads, num_kv, query_norm, key_norm = weights.num_heads, weights.num_kv, layer.query_norm, layer.key_norm
-    qkv = _linear(_scaled(x, weights.eps), layer.qkv).view(x.shape[0], num_heads + 2 * num_kv, -1)
-    turning, values = qkv[:, : num_heads + num_kv], qkv[:, num_heads + num_kv :]
+def _heads(x: Tensor, layer: TokenLayer, weights: TokenWeights, turn: Tensor) -> Tensor:
+    """Return queries and keys, turned by their position, and values, [R, H + 2·K, D]."""
+    num_heads, num_turned = weights.num_heads, weights.num_heads + weights.num_kv
+    query_norm, key_norm = layer.query_norm, layer.key_norm
+    qkv = _linear(_scaled(x, weights.eps), layer.qkv).view(x.shape[0], num_turned + weights.num_kv, -1)
     if query_norm is not None and key_norm is not None:
-        scaled = _scaled(turning, weights.eps)
-        turning = torch.cat([scaled[:, :num_heads] * query_norm, scaled[:, num_heads:] * key_norm], dim=1)
-    turned = torch.addcmul(turning * cos, turning.roll([turning.shape[2] // 2], [-1]), sin)
-    return turned[:, :num_heads], turned[:, num_heads:], values
+        scaled = _scaled(qkv[:, :num_turned], weights.eps)
+        both = scaled[:, :num_heads] * query_norm, scaled[:, num_heads:] * key_norm
+        qkv = torch.cat([both[0], both[1], qkv[:, num_turned:]], dim=1)
+    pairs = torch.view_as_complex(qkv.unflatten(2, [-1, 2]))
+    return torch.view_as_real(pairs * turn).flatten(2)
 
 
 @no_type_check
-def _gathered(q: Tensor, keys: Tensor, values: Tensor, sees: Tensor | None, length: int) -> Tensor:
+def _gathered(q: Tensor, memory: Tensor, hides: Tensor | None, length: int) -> Tensor:
     """Return what each head gathers from the first places, side by side, [R, H·D]."""
-    num_rows, num_kv, width = q.shape[0], keys.shape[1], q.shape[2]
-    grouped = (q * float(width) ** -0.5).view(num_rows * num_kv, -1, width)
-    keys, values = keys.narrow(2, 0, length).flatten(0, 1), values.narrow(2, 0, length).flatten(0, 1)
-    scores = torch.bmm(grouped, keys.transpose(1, 2))
-    if sees is not None:
-        hidden = sees[:, :length].logical_not()[:, None, None]
-        scores = scores.view(num_rows, num_kv, -1, length).masked_fill(hidden, float("-inf")).flatten(0, 1)
+    num_rows, num_kv, width = memory.shape[1], memory.shape[2], memory.shape[4]
+    keys, values = memory.narrow(3, 0, length).flatten(1, 2).unbind(0)
+    grouped = q.reshape(num_rows * num_kv, -1, width)
+    keys = keys.transpose(1, 2)
+    scores = torch.bmm(grouped, keys) if hides is None else torch.baddbmm(hides.narrow(2, 0, length), grouped, keys)
     return torch.bmm(scores.softmax(-1), values).view(num_rows, -1)

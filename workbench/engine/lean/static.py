@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from workbench.engine.drawing import NOT_FINITE, draw, likeliest
+from workbench.engine.drawing import NOT_FINITE, draw, likeliest, seen
 from workbench.engine.lean.decoder import LeanDecoder, Memory
 from workbench.engine.lean.functions import gated_silu, normed
 from workbench.engine.lean.heads import Angles, heads
@@ -166,12 +166,9 @@ class StaticStep:
         chances = self._chances.index_select(0, self._t)[0]
         drawn = draw(likeliest(probabilities, plan.top_k, plan.top_p), chances)
         drawn = drawn.clamp(max=logits.shape[1] - 1)  # where nothing is finite it would be no token
-        logps = logits.log_softmax(-1)
-        top = logps.topk(self._notes["top_ids"].shape[-1])
-        self._note(token_ids=drawn, mask=is_written, logps=logps.gather(-1, drawn[:, None])[:, 0])
-        # a probability of 0 has a log-probability of -inf, and their product must be 0
-        entropy = logps.exp().mul_(logps.clamp_(min=-1e4)).sum(-1).neg_()
-        self._note(entropy=entropy, top_ids=top.indices, top_logps=top.values)
+        logps, entropy, top_ids, top_logps = seen(logits, drawn, self._notes["top_ids"].shape[-1])
+        self._note(token_ids=drawn, mask=is_written, logps=logps)
+        self._note(entropy=entropy, top_ids=top_ids, top_logps=top_logps)
         self._token_ids.copy_(drawn.masked_fill(~is_written, plan.pad_id))
         is_written &= (drawn[:, None] != self._eos_ids).all(1)
         self._t += 1
