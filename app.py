@@ -1,7 +1,6 @@
 """Open the workbench in a browser: `python app.py`. Flags to workbench and server; nothing else happens here."""
 
 import argparse
-import gc
 import sys
 import threading
 import webbrowser
@@ -54,8 +53,7 @@ def main(arguments: list[str]) -> int:
     workbench = Workbench(shown, open_engine, runs_folder=options.runs_folder, preset=options.preset)
 
     with quick_imports():
-        from workbench.web.server import create_app, serve  # noqa: PLC0415 - gradio takes seconds; errors need none
-    gc.freeze()  # what is imported stays; later collections need not look at it
+        from workbench.web.server import create_app, serve  # noqa: PLC0415 - half a second that errors do not need
     app = create_app(workbench, __version__, hosts=(options.host,))
     serve(app, options.host, options.port, lambda address: _announce(address, not options.no_browser))
     return 0
@@ -67,7 +65,9 @@ def _replay(folder: Path) -> RunStore:
 
 def _announce(address: str, opens_browser: bool) -> None:
     print(f"GRPO workbench: {address}", flush=True)
-    threading.Timer(3.0, import_engine).start()  # the first page is served first, then the slow imports begin
+    later = threading.Timer(4.5, import_engine)  # the first page is served first, then the slow imports begin
+    later.daemon = True  # who ends the program does not wait for them
+    later.start()
     if opens_browser:
         webbrowser.open(address)
 

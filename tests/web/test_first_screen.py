@@ -33,4 +33,15 @@ def test_nothing_is_seen_of_the_move_into_gradios_places(page: Page, address: st
     assert page.locator("[data-do=train]").evaluate(LOOK) == before
     assert page.evaluate("document.body.classList.contains('dark')")
     assert page.locator(".wb-first").count() == 0
+    last = page.evaluate("[...document.styleSheets].at(-1).href")
+    assert last.endswith("/wb/static/style.css"), "of equal rules, ours and Gradio's, the later counts"
     assert [page.locator(f"#wb-{name} .wb-{name}").count() for name in ("top", "left", "right", "curves")] == [1] * 4
+
+
+@pytest.mark.parametrize(("lang", "says"), [("en", "The form is on its way."), ("zh", "表单正在加载")])
+def test_until_the_form_is_there_its_place_says_so(page: Page, address: str, lang: str, says: str) -> None:
+    page.route("**/assets/**", lambda route: route.abort())
+    page.goto(f"{address}/?lang={lang}&view=setup")
+    expect(page.locator(".wb-first-setup")).to_contain_text(says, timeout=PATIENCE_MS)
+    page.locator(".tabs .tab").first.click()
+    expect(page.locator(".wb-first-setup")).to_be_hidden()

@@ -1,11 +1,16 @@
 """The page's head: everything that the first screen needs is asked for at once, and nothing else."""
 
+import asyncio
 import re
+import threading
 from pathlib import Path
 
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
 from starlette.testclient import TestClient
 
-from workbench.web.head import page_head
+from workbench.web.head import first_half, page_halves
+from workbench.web.later import Later
 from workbench.web.routes import STATIC
 
 IMPORT = re.compile(r"""^(?:import|export)\b(?:[^;']*?\bfrom)? '(\.[^']+)'|\bimport\('(\.[^']+)'\)""", re.MULTILINE)
@@ -24,22 +29,42 @@ def reached_from(script: Path) -> set[Path]:
 
 
 def test_the_preloaded_modules_are_those_that_the_page_imports():
-    preloaded = re.findall(r'rel="modulepreload" href="/wb/static/([^"]+)"', page_head(STATIC))
+    preloaded = re.findall(r'rel="modulepreload" href="/wb/static/([^"]+)"', first_half(STATIC))
     assert sorted(preloaded) == sorted(path.relative_to(STATIC).as_posix() for path in reached_from(STATIC / "main.js"))
 
 
-def test_the_page_arrives_with_our_head_before_gradios_own_scripts(client: TestClient):
+def test_the_page_begins_with_our_half_and_goes_on_with_gradios(client: TestClient):
     html = client.get("/").text
-    assert html.index("/wb/static/main.js") < html.index("/assets/")
-    assert html.count(page_head(STATIC)) == 1
-    assert html.index("/assets/") < html.index("/wb/static/style.css") < html.index("</head>"), (
-        "ours overrules Gradio's"
-    )
+    assert html.startswith(first_half(STATIC)) and html.rstrip().endswith("</html>")
+    rest = html.removeprefix(first_half(STATIC))
+    assert "/assets/" in rest and "gradio_config" in rest and "<gradio-app" in rest
+    assert html.count("<head>") == 1
 
 
-def test_only_the_page_gets_the_head(client: TestClient):
-    assert page_head(STATIC) not in client.get("/theme.css").text
+def test_only_the_page_begins_so(client: TestClient):
+    assert first_half(STATIC) not in client.get("/theme.css").text
     assert client.head("/").content == b""
     refused = client.get("/", headers={"host": "elsewhere.example"})
     assert refused.status_code == 403
-    assert page_head(STATIC) not in refused.text
+    assert first_half(STATIC) not in refused.text
+
+
+def test_our_half_is_sent_while_gradio_is_still_being_made():
+    is_made = threading.Event()
+
+    def make() -> FastAPI:
+        assert is_made.wait(20)
+        app = FastAPI()
+        app.get("/")(lambda: HTMLResponse("<html><head>GRADIO</head></html>"))
+        return app
+
+    async def arrived() -> list[bytes]:
+        later = Later(make)
+        async with later.running():
+            scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+            halves = page_halves("OURS", later, scope)
+            first = await anext(halves)
+            is_made.set()
+            return [first, *[half async for half in halves]]
+
+    assert asyncio.run(arrived()) == [b"OURS", b"GRADIO</head></html>"]

@@ -1,23 +1,19 @@
-"""The server: FastAPI with the page's routes and Gradio mounted on it, behind the guard."""
+"""The server: the page's own routes, which answer at once, and Gradio behind them, which takes seconds to import."""
 
-import os
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-# read by gradio when it is imported: no calls home, no statistics kept per event
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
-os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "50")
-
-import gradio as gr
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
 
+from workbench.imports import quick_imports
 from workbench.run.workbench import Workbench
 from workbench.web.guard import Guard
-from workbench.web.head import PageHead, page_head
-from workbench.web.layout import build_page
+from workbench.web.head import first_half, page_halves
+from workbench.web.later import Later
 from workbench.web.routes import STATIC, make_router, page_files
 
 LISTENING = Callable[[str], None]
@@ -25,34 +21,33 @@ LISTENING = Callable[[str], None]
 
 def create_app(workbench: Workbench, version: str, hosts: tuple[str, ...] = ()) -> FastAPI:
     """Return the whole application. When it shuts down, the training thread is told to stop and waited for."""
+    gradio, first = Later(lambda: _import_gradio(workbench)), first_half(STATIC)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with gradio.running():
+            yield
         workbench.close()
 
     app = FastAPI(title="GRPO workbench", lifespan=lifespan, openapi_url=None)
     app.include_router(make_router(workbench, version))
     app.mount("/wb/static", page_files())
-    page = build_page(workbench)
-    page.api_open = False  # as queue(api_open=False), which would build Gradio's routes once more
-    _let_the_queue_sleep(page)
-    app = gr.mount_gradio_app(
-        app,
-        page,
-        path="/",
-        app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None},
-        theme=gr.themes.Base(font="system-ui", font_mono="monospace"),  # the page brings its own fonts
-        favicon_path=str(STATIC / "icon.svg"),
-        footer_links=[],
-        run_history=False,
-        show_error=False,
-        enable_monitoring=False,
-        max_file_size="1mb",
-    )
-    app.add_middleware(PageHead, head=page_head(STATIC))
+
+    @app.get("/")
+    async def page(request: Request) -> StreamingResponse:
+        halves = page_halves(first, gradio, request.scope)
+        return StreamingResponse(halves, media_type="text/html", headers={"Cache-Control": "no-cache"})
+
+    app.mount("/", gradio)
     app.add_middleware(Guard, hosts=hosts)
     return app
+
+
+def _import_gradio(workbench: Workbench) -> FastAPI:
+    with quick_imports():
+        from workbench.web.gradio_app import gradio_app  # noqa: PLC0415 - seconds, for which the page need not wait
+    gc.freeze()  # what is imported stays; later collections need not look at it
+    return gradio_app(workbench)
 
 
 def serve(app: FastAPI, host: str, port: int, on_listening: LISTENING) -> None:
@@ -73,11 +68,3 @@ class _AnnouncingServer(uvicorn.Server):
             host = "localhost" if self.config.host in ("0.0.0.0", "::") else self.config.host
             port = self.servers[0].sockets[0].getsockname()[1]
             self._on_listening(f"http://{host}:{port}")
-
-
-def _let_the_queue_sleep(page: gr.Blocks) -> None:
-    """Make Gradio's idle queue look for work every 10 ms instead of every 1 ms: 1 % of a core instead of 5 %."""
-    queue = getattr(page, "_queue", None)
-    for name, seconds in (("sleep_when_free", 0.01), ("progress_update_sleep_when_free", 0.2)):
-        if hasattr(queue, name):
-            setattr(queue, name, seconds)

@@ -1,5 +1,7 @@
 // The islands are drawn on a first screen of our own, and move into Gradio's places for them when it has built these.
-import { h } from './dom.js';
+import { h, setText } from './dom.js';
+import { t } from './i18n.js';
+import { watch } from './store.js';
 
 const roots = new Map();
 const places = new Map();
@@ -12,7 +14,9 @@ let first = null;
 export function drawIslands(islands) {
   for (const name of Object.keys(islands)) roots.set(name, h('div', { class: `wb wb-${name}` }));
   const [top, left, right, curves] = ['top', 'left', 'right', 'curves'].map((name) => roots.get(name));
-  first = h('div', { class: 'wb-first' }, top, h('div', { class: 'wb-first-live' }, left, right), curves);
+  const setup = h('div', { class: 'wb wb-first-setup' }, h('p', { class: 'empty-says' }));
+  first = h('div', { class: 'wb-first' }, top, h('div', { class: 'wb-first-live' }, left, right), curves, setup);
+  watch(['lang'], () => setText(setup.firstChild, t('setup.loading')));
   document.body.prepend(first);
   for (const [name, fill] of Object.entries(islands)) fill(roots.get(name));
 }

@@ -51,6 +51,7 @@ export async function mount(name, element) {
 
 async function start() {
   document.body.classList.add('wb-page');
+  keepOurStyleLast();
   openPreferences();
   watch(['rows', 'step', 'group', 'run'], wantGroup);
   // What is shown is asked for first; the words and letters to show it with come meanwhile.
@@ -96,7 +97,20 @@ function openPreferences() {
   readAddress(location.search);
 }
 
-// The server puts the style sheet in the head; a bare page gets it here.
+// The server sends Gradio's head after ours, into the body. There its style sheets would come after ours, and overrule.
+function keepOurStyleLast() {
+  const move = () => {
+    for (const sheet of document.body.querySelectorAll(':scope > style, :scope > link[rel="stylesheet"]')) {
+      if (!sheet.matches('[href*="/wb/static/"]')) document.head.append(sheet);
+    }
+  };
+  const observer = new MutationObserver(move);
+  observer.observe(document.body, { childList: true });
+  addEventListener('load', () => observer.disconnect(), { once: true });
+  move();
+}
+
+// The server puts the style sheet into the page; a bare page gets it here.
 function ensureStyle() {
   if (document.querySelector('link[href*="/wb/static/style.css"]')) return Promise.resolve();
   return new Promise((resolve) => {
