@@ -45,3 +45,14 @@ def test_until_the_form_is_there_its_place_says_so(page: Page, address: str, lan
     expect(page.locator(".wb-first-setup")).to_contain_text(says, timeout=PATIENCE_MS)
     page.locator(".tabs .tab").first.click()
     expect(page.locator(".wb-first-setup")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("lang", "title"), [("en", "Start from"), ("zh", "起点")])
+def test_the_form_speaks_the_pages_language_and_not_the_browsers(
+    page: Page, address: str, lang: str, title: str
+) -> None:
+    page.goto(f"{address}/?lang={lang}&view=setup")
+    expect(page.locator("#wb-section-start")).to_contain_text(title, timeout=PATIENCE_MS)
+    assert page.evaluate("document.documentElement.lang").startswith(lang)
+    page.locator(f"button[lang={'zh' if lang == 'en' else 'en'}]").click()
+    expect(page.locator("#wb-section-start")).not_to_contain_text(title)

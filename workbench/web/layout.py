@@ -21,7 +21,7 @@ def build_page(workbench: Workbench) -> gr.Blocks:
             _island("right")
         _island("curves")
         with gr.Column(elem_id="wb-setup"):
-            build_setup_form(workbench)
+            build_setup_form(page, workbench)
         _name_the_api(workbench)
     return page
 

@@ -30,6 +30,7 @@ _ON_TRAINED = """(...refusals) => {
     if (!isRefused) document.dispatchEvent(new CustomEvent('wb:show', {detail: {view: 'live'}}));
     else setTimeout(() => document.querySelector('.wb-refusal p')?.scrollIntoView({block: 'center'}), 100);
 }"""
+_PAGE_LANGUAGE = "(_, ...chosen) => [document.documentElement.lang, ...chosen]"
 Updates = dict[Any, Any]
 
 
@@ -61,8 +62,11 @@ class SetupForm:
             return gr.Column(elem_classes="wb-section-fields")
 
 
-def build_setup_form(workbench: Workbench) -> None:
-    """Draw the form; its button starts a run, or says in one sentence, in the section that it is about, why not."""
+def build_setup_form(page: gr.Blocks, workbench: Workbench) -> None:
+    """Draw the form on the page.
+
+    Its button starts a run, or says in one sentence, in the section that it is about, why not.
+    """
     form = SetupForm(gr.Textbox("en", visible=False))
     _draw_what(form)
     _draw_how(form)
@@ -71,7 +75,7 @@ def build_setup_form(workbench: Workbench) -> None:
         form.refusals["button"] = gr.Markdown("", elem_classes="wb-refusal", elem_id="wb-setup-refusal")
     _connect_button(form, button, workbench)
     _connect_fields(form)
-    _connect_language(form, button)
+    _connect_language(page, form, button)
 
 
 def _draw_what(form: SetupForm) -> None:
@@ -167,21 +171,20 @@ def _dependents(form: SetupForm, values: dict[str, Any], lang: str) -> Updates:
     return folds | {form.about[name]: text for name, text in said.items()}
 
 
-def _connect_language(form: SetupForm, button: gr.Button) -> None:
-    """Relabel everything when the page's language changes; an invisible element tells the server."""
-    bridge = gr.HTML(
+def _connect_language(page: gr.Blocks, form: SetupForm, button: gr.Button) -> None:
+    """Label everything in the page's language, once Gradio is there and whenever the language changes."""
+    bridge = gr.HTML(  # an invisible element that tells the server of a change
         html_template="<div></div>",
         js_on_load="""
-            const tell = () => trigger('language', {zh: document.documentElement.lang.startsWith('zh')});
+            const tell = () => trigger('language', {lang: document.documentElement.lang});
             new MutationObserver(tell).observe(document.documentElement, {attributes: true, attributeFilter: ['lang']});
-            tell();
         """,
         elem_id="wb-language",
     )
     chosen = [form.fields[name] for name in ("preset_group", "preset", "method", "bug")]
 
-    def relabel(group: str, preset: str, method: str, bug: str, event: gr.EventData) -> Updates:
-        lang = "zh" if event.zh else "en"
+    def label(tag: str, group: str, preset: str, method: str, bug: str) -> Updates:
+        lang = "zh" if tag.startswith("zh") else "en"
         updates: Updates = {form.lang: lang, button: gr.update(value=phrase("button", lang))}
         updates |= {title: section_words(name, lang) for name, title in form.titles.items()}
         for name, component in form.fields.items():
@@ -194,5 +197,10 @@ def _connect_language(form: SetupForm, button: gr.Button) -> None:
         }
         return updates | {form.about[name]: text for name, text in said.items()}
 
+    def label_again(group: str, preset: str, method: str, bug: str, event: gr.EventData) -> Updates:
+        return label(event.lang, group, preset, method, bug)
+
     outputs = [form.lang, button, *form.titles.values(), *form.fields.values(), *form.about.values()]
-    bridge.language(relabel, chosen, outputs, **_PRIVATE)
+    bridge.language(label_again, chosen, outputs, **_PRIVATE)
+    # an event of the element itself would be lost where it is made before Gradio listens
+    page.load(label, [form.lang, *chosen], outputs, js=_PAGE_LANGUAGE, **_PRIVATE)

@@ -66,8 +66,9 @@ async function start() {
   // The set-up form says when it has started a run: detail.view is where to go.
   document.addEventListener('wb:show', (event) => showView(event.detail.view));
   applyPage();
-  // Gradio sets the theme of its own choice when it starts.
+  // Gradio sets theme and language of its own choice when it starts.
   new MutationObserver(() => applyTheme(state.theme)).observe(document.body, { attributeFilter: ['class'] });
+  new MutationObserver(nameLanguage).observe(document.documentElement, { attributeFilter: ['lang'] });
   drawIslands(ISLANDS);
   touch('lang');
   touch('rows');
@@ -130,12 +131,17 @@ function loadFonts() {
   return Promise.race([Promise.allSettled(wanted), new Promise((resolve) => setTimeout(resolve, 1500))]);
 }
 
+function nameLanguage() {
+  const tag = state.lang === 'zh' ? 'zh-CN' : 'en';
+  if (document.documentElement.lang !== tag) document.documentElement.lang = tag;
+}
+
 let shownView = null;
 
 function applyPage() {
   setLanguage(state.lang);
   applyTheme(state.theme);
-  document.documentElement.lang = state.lang === 'zh' ? 'zh-CN' : 'en';
+  nameLanguage();
   try {
     localStorage.setItem('wb.lang', state.lang);
     localStorage.setItem('wb.theme', state.theme);
