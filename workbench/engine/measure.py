@@ -1,6 +1,6 @@
 """Tensors to a StepRecord: the one place that reads the device, once, when the step is over."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from workbench.run.record import CompletionRecord, GroupRecord, StepRecord
 
 def measure(data: StepData, learner: Learner) -> StepRecord:
     """Return the record of a step. Its `num_tokens` are this step's; the trainer adds them up, and adds the timings."""
-    data = _on_cpu(data)
+    data = data if learner.policy.device.type == "cpu" else _on_cpu(data)
     metrics, by_update = step_metrics(data)
     texts = _texts_of(data.samples.rollout, learner.vocabulary)
     judge = learner.judge
@@ -157,11 +157,16 @@ def _completion(data: StepData, judge: Judge, texts: Mapping[int, str], arrays: 
         is_truncated=bool(samples.rollout.is_truncated[row]),
         is_masked=arrays.is_masked[row],
         weight=arrays.weights[row],
-        top_tokens=tuple(tuple(map(text_of, top)) for top in cut["top_ids"].tolist()),
+        top_tokens=_by_token(map(text_of, cut["top_ids"].ravel().tolist()), cut["top_ids"].shape[1]),
         knobs=data.knobs,
         steps=() if marks is None else marks[row],
         **cut,
     )
+
+
+def _by_token(texts: Iterator[str], num_alternatives: int) -> tuple[tuple[str, ...], ...]:
+    """Return so many of the texts for each token in turn."""
+    return tuple(zip(*[texts] * num_alternatives, strict=True))
 
 
 def _advantage(value: Tensor, by_token: np.ndarray) -> float:

@@ -118,17 +118,20 @@ class Rows(NamedTuple):
 @no_type_check  # TorchScript reads the annotations, and these are all that it knows
 def read(weights: TokenWeights, rows: Rows, token_ids: Tensor, place: int) -> Tensor:
     """Read one token in each row, at that place of the memory; return the logits of the next, [R, V]."""
-    num_padding = rows.num_padding
+    num_padding, hides = rows.num_padding, rows.hides
     turn = rows.turns[place : place + 1] if num_padding is None else rows.turns[place - num_padding]
     x = torch.embedding(weights.embedding, token_ids)
-    for layer, memory in zip(weights.layers, rows.memory):  # noqa: B905 - TorchScript knows no `strict`
+    if hides is not None:
+        hides = hides.narrow(2, 0, place + 1)
+    for layer, whole in zip(weights.layers, rows.memory):  # noqa: B905 - TorchScript knows no `strict`
+        memory = whole.narrow(3, 0, place + 1)
         heads = _heads(x, layer, weights, turn)
-        new = heads[:, weights.num_heads :].unflatten(1, [2, weights.num_kv]).transpose(0, 1)
-        memory.select(3, place).copy_(new)
-        _add(x, _gathered(heads[:, : weights.num_heads], memory, rows.hides, place + 1), layer.out)
+        new = heads.narrow(1, weights.num_heads, 2 * weights.num_kv).unflatten(1, [2, weights.num_kv])
+        memory.select(3, place).copy_(new.transpose(0, 1))
+        _add(x, _gathered(heads.narrow(1, 0, weights.num_heads), memory, hides), layer.out)
         gate_up = _linear(_scaled(x, weights.eps), layer.gate_up)
         half = gate_up.shape[1] // 2
-        _add(x, F.silu(gate_up[:, :half]).mul_(gate_up[:, half:]), layer.down)
+        _add(x, F.silu(gate_up.narrow(1, 0, half)).mul_(gate_up.narrow(1, half, half)), layer.down)
     return _linear(_scaled(x, weights.eps), weights.head)
 
 
@@ -159,21 +162,20 @@ def _heads(x: Tensor, layer: TokenLayer, weights: TokenWeights, turn: Tensor) ->
     """Return queries and keys, turned by their position, and values, [R, H + 2·K, D]."""
     num_heads, num_turned = weights.num_heads, weights.num_heads + weights.num_kv
     query_norm, key_norm = layer.query_norm, layer.key_norm
-    qkv = _linear(_scaled(x, weights.eps), layer.qkv).view(x.shape[0], num_turned + weights.num_kv, -1)
+    qkv = _linear(_scaled(x, weights.eps), layer.qkv).view(x.shape[0], num_turned + weights.num_kv, -1, 2)
     if query_norm is not None and key_norm is not None:
-        scaled = _scaled(qkv[:, :num_turned], weights.eps)
-        both = scaled[:, :num_heads] * query_norm, scaled[:, num_heads:] * key_norm
-        qkv = torch.cat([both[0], both[1], qkv[:, num_turned:]], dim=1)
-    pairs = torch.view_as_complex(qkv.unflatten(2, [-1, 2]))
-    return torch.view_as_real(pairs * turn).flatten(2)
+        scaled = _scaled(qkv.narrow(1, 0, num_turned).flatten(2), weights.eps)
+        both = scaled.narrow(1, 0, num_heads) * query_norm, scaled.narrow(1, num_heads, weights.num_kv) * key_norm
+        values = qkv.narrow(1, num_turned, weights.num_kv).flatten(2)
+        qkv = torch.cat([both[0], both[1], values], dim=1).view_as(qkv)
+    return torch.view_as_real(torch.view_as_complex(qkv) * turn).flatten(2)
 
 
 @no_type_check
-def _gathered(q: Tensor, memory: Tensor, hides: Tensor | None, length: int) -> Tensor:
-    """Return what each head gathers from the first places, side by side, [R, H·D]."""
+def _gathered(q: Tensor, memory: Tensor, hides: Tensor | None) -> Tensor:
+    """Return what each head gathers from the places, side by side, [R, H·D]."""
     num_rows, num_kv, width = memory.shape[1], memory.shape[2], memory.shape[4]
-    keys, values = memory.narrow(3, 0, length).flatten(1, 2).unbind(0)
-    grouped = q.reshape(num_rows * num_kv, -1, width)
-    keys = keys.transpose(1, 2)
-    scores = torch.bmm(grouped, keys) if hides is None else torch.baddbmm(hides.narrow(2, 0, length), grouped, keys)
+    keys, values = memory.flatten(1, 2).unbind(0)
+    grouped, keys = q.reshape(num_rows * num_kv, -1, width), keys.transpose(1, 2)
+    scores = torch.bmm(grouped, keys) if hides is None else torch.baddbmm(hides, grouped, keys)
     return torch.bmm(scores.softmax(-1), values).view(num_rows, -1)
