@@ -4,11 +4,12 @@ import os
 import platform
 
 from benchmarks import page, page_long, scale, start, trl
+from benchmarks.browser import ROOT
 
 if __name__ == "__main__":
     print(f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()}\n")
     trl.main()
-    scale.main([])
+    scale.main(["--plot", str(ROOT / "docs" / "scale.svg")])
     start.main()
     page.main()
     page_long.main()

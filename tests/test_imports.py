@@ -68,6 +68,22 @@ result = [scan.cache_info().maxsize, scan.cache_info().hits > 100]
     assert outcome(program) == [None, True]
 
 
+def test_transformers_compiles_the_patterns_that_it_looks_for_and_no_others():
+    program = """
+import re
+from workbench.imports import quick_imports
+with quick_imports():
+    from transformers import conversion_mapping
+compiled = []
+compile = re.compile
+re.compile = lambda *arguments: compiled.append(arguments) or compile(*arguments)
+mapping = conversion_mapping.get_checkpoint_conversion_mapping("mixtral")
+none_yet, (renaming, *_) = len(compiled), mapping
+result = [none_yet, renaming.compiled_sources.search(renaming.source_patterns[0]) is not None, len(compiled)]
+"""
+    assert outcome(program) == [0, True, 1]
+
+
 def test_quick_imports_leave_the_interpreter_as_it_was():
     finders, was_collecting = list(sys.meta_path), gc.isenabled()
     with quick_imports():

@@ -2,13 +2,15 @@
 
 import functools
 import gc
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import spec_from_file_location
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 
 @contextmanager
@@ -58,10 +60,29 @@ def _read_models_once(module: ModuleType) -> None:
         module.__dict__["create_import_structure_from_path"] = functools.cache(scan)
 
 
+class _PatternWhenAsked:
+    """A regular expression that is compiled when something of it is asked for."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self._arguments = arguments
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(re.compile(*self._arguments), name)  # of which `re` keeps the last 512
+
+
+def _compile_patterns_when_asked(module: ModuleType) -> None:
+    """transformers compiles a thousand patterns, the weights' old names in all its models, to load one model."""
+    if hasattr(module, "re"):
+        module.__dict__["re"] = SimpleNamespace(**vars(re) | {"compile": _PatternWhenAsked})
+
+
 _AMENDED: dict[str, Callable[[ModuleType], None]] = {
     "gradio.component_meta": _write_no_stubs,
     "gradio.events": _write_no_docs,
     "transformers.utils.import_utils": _read_models_once,
+    "transformers.core_model_loading": _compile_patterns_when_asked,
 }
 
 
