@@ -116,18 +116,21 @@ def memory_mb(pid: int) -> float:
 
 
 def measure_opening(browser: Browser, folder: str) -> None:
-    """Open the folder of the long run: the store and the first answer alone, then a page of a server that is up."""
+    """Open the folder of the long run: store and first answer alone, then a page of a server that begins to answer."""
     answer = subprocess.run([sys.executable, "-c", OPEN, folder], capture_output=True, text=True, check=True, cwd=ROOT)
     steps, opened, answered, size = answer.stdout.split()
     with served("app.py", "--no-browser", "--port", "0", "--run", folder) as address:
         begun = time.perf_counter()
         page = browser.new_page()
-        page.goto(address)
-        page.wait_for_selector("#wb-left .row")
+        page.goto(address, wait_until="commit")
+        page.wait_for_selector(".wb-left .row")
         usable = time.perf_counter() - begun
         page.close()
     print(f"\nOpening {steps} steps: the store in {float(opened):.2f} s, the first answer of {int(size) // 1000} kB in")
-    print(f"{1e3 * float(answered):.0f} ms; a page of a server that is up can be used after {usable:.2f} s.\n")
+    print(
+        f"{1e3 * float(answered):.0f} ms; a page of a server that has just begun to answer can be used after", end=" "
+    )
+    print(f"{usable:.2f} s.\n")
 
 
 if __name__ == "__main__":
