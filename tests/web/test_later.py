@@ -39,16 +39,24 @@ def test_it_is_started_before_it_answers_and_stopped_at_the_end():
     assert events == ["made", "started", "answered", "stopped"]
 
 
-def test_an_error_while_it_is_made_is_told_to_everyone_who_asks():
-    def make() -> FastAPI:
-        raise ZeroDivisionError("no application")
+@asynccontextmanager
+async def broken(_: FastAPI):
+    raise ZeroDivisionError("no application")
+    yield
 
+
+def raising() -> FastAPI:
+    raise ZeroDivisionError("no application")
+
+
+@pytest.mark.parametrize("make", [raising, lambda: FastAPI(lifespan=broken)])
+def test_why_it_cannot_be_made_or_started_is_told_to_everyone_who_asks(make):
     async def asked() -> None:
         later = Later(make)
         async with later.running():
             for _ in range(2):
                 with pytest.raises(ZeroDivisionError, match="no application"):
-                    await later.body(REQUEST)
+                    await asyncio.wait_for(later.body(REQUEST), 10)
 
     asyncio.run(asked())
 

@@ -14,7 +14,7 @@ _SHORT_TURN = 0.0005  # seconds; Python's own is 0.005
 class Later:
     """An ASGI application that `make` returns, on a thread of its own. Until then whoever asks for it waits.
 
-    If `make` raises, so does every request.
+    If it cannot be made, or not started, every request raises why.
     """
 
     def __init__(self, make: Callable[[], FastAPI]) -> None:
@@ -23,9 +23,10 @@ class Later:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Within it the application is made and, once it is there, started; at the end it is stopped."""
-        self._made = asyncio.create_task(asyncio.to_thread(_giving_way, self._make))
-        self._is_started, is_over = asyncio.Event(), asyncio.Event()
+        self._app: asyncio.Future[FastAPI] = asyncio.get_running_loop().create_future()
+        is_over = asyncio.Event()
         task = asyncio.create_task(self._run(is_over))
+        task.add_done_callback(self._pass_failure_on)
         try:
             yield
         finally:
@@ -33,14 +34,17 @@ class Later:
             await asyncio.wait([task])
 
     async def _run(self, is_over: asyncio.Event) -> None:
-        app = await self._made
+        app = await asyncio.to_thread(_giving_way, self._make)
         async with app.router.lifespan_context(app):
-            self._is_started.set()
+            self._app.set_result(app)
             await is_over.wait()
 
+    def _pass_failure_on(self, task: asyncio.Task[None]) -> None:
+        if not self._app.done() and not task.cancelled() and (error := task.exception()) is not None:
+            self._app.set_exception(error)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = await asyncio.shield(self._made)
-        await self._is_started.wait()
+        app = await asyncio.shield(self._app)
         await app(scope, receive, send)
 
     async def body(self, scope: Scope) -> bytes:

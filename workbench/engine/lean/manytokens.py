@@ -15,7 +15,7 @@ from workbench.engine.drawing import draw, likeliest, seen
 from workbench.engine.lean.onetoken import Rows, TokenWeights, read
 
 
-class Manner(NamedTuple):
+class SamplingOptions(NamedTuple):
     """How tokens are drawn, and when a row ends."""
 
     temperature: float
@@ -38,13 +38,13 @@ class Noted(NamedTuple):
     is_truncated: Tensor  # [R]
 
 
-class Going(NamedTuple):
+class SamplingState(NamedTuple):
     """Some rows on their way: `logits` of token `t` [R, V], whose row in the part each is, and which have not ended."""
 
     rows: Rows
     logits: Tensor
     t: int
-    who: Tensor  # [R]
+    row_ids: Tensor  # [R]
     alive: Tensor
     is_over: bool
     is_finite: bool
@@ -61,7 +61,7 @@ class Waiting(NamedTuple):
 
 
 @cache
-def compiled_sampling() -> Callable[..., Going]:
+def compiled_sampling() -> Callable[..., SamplingState]:
     """Return `sample_rows`, compiled. Its first two calls take some hundredths of a second longer than the others."""
     with warnings.catch_warnings():
         # torch advises torch.compile instead, which needs a C++ compiler on the user's machine and takes many seconds
@@ -72,49 +72,49 @@ def compiled_sampling() -> Callable[..., Going]:
 @no_type_check  # TorchScript reads the annotations, and these are all that it knows
 def sample_rows(
     weights: TokenWeights,
-    going: Going,
+    state: SamplingState,
     chances: Tensor,  # [T, R]
-    manner: Manner,
+    options: SamplingOptions,
     noted: Noted,
     num_drawn: Tensor,  # counted up, a token at a time
     limit: Tensor,  # another thread may change it: a token at or beyond it is not drawn now
-) -> Going:
+) -> SamplingState:
     """Draw each row's tokens to its end or up to the limit, at least one and at most T, and note them."""
-    rows, logits, t, who, alive = going.rows, going.logits, going.t, going.who, going.alive
+    rows, logits, t, row_ids, alive = state.rows, state.logits, state.t, state.row_ids, state.alive
     prompt, is_over, is_finite = rows.turns.shape[0] - len(chances), False, True
     waiting = Waiting([], [], [], [], [])
     while not is_over:
-        if manner.temperature != 1.0:
-            logits = logits / manner.temperature
-        token_ids = draw(likeliest(logits.softmax(-1), manner.top_k, manner.top_p), chances[t][who])
+        if options.temperature != 1.0:
+            logits = logits / options.temperature
+        token_ids = draw(likeliest(logits.softmax(-1), options.top_k, options.top_p), chances[t][row_ids])
         if int(token_ids.max()) == logits.shape[1]:
             is_over, is_finite = True, False
             break
-        _wait(waiting, who, t, token_ids, logits, alive)
-        if (len(waiting.rows) + 1) * logits.numel() > manner.num_noted_at_once:
+        _wait(waiting, row_ids, t, token_ids, logits, alive)
+        if (len(waiting.rows) + 1) * logits.numel() > options.num_noted_at_once:
             _note(waiting, noted)
         t += 1
         num_drawn.fill_(t)
-        alive = alive.logical_and(torch.isin(token_ids, manner.eos_ids).logical_not())
+        alive = alive.logical_and(torch.isin(token_ids, options.eos_ids).logical_not())
         num_alive = int(alive.sum())
         is_over = t == len(chances) or num_alive == 0
         if not is_over:
-            if manner.drops_rows and 4 * num_alive <= 3 * len(who):
+            if options.drops_rows and 4 * num_alive <= 3 * len(row_ids):
                 rows, kept = _without_ended(rows, alive, num_alive, prompt + t - 1)
-                who, token_ids, alive = who[kept], token_ids[kept], alive[kept]
+                row_ids, token_ids, alive = row_ids[kept], token_ids[kept], alive[kept]
             logits = read(weights, rows, token_ids, prompt + t - 1)
             if t >= int(limit):
                 break
     _note(waiting, noted)
     if is_over:
-        noted.is_truncated[who[alive]] = True
-    return Going(rows, logits, t, who, alive, is_over, is_finite)
+        noted.is_truncated[row_ids[alive]] = True
+    return SamplingState(rows, logits, t, row_ids, alive, is_over, is_finite)
 
 
 @no_type_check
-def _wait(waiting: Waiting, who: Tensor, t: int, token_ids: Tensor, logits: Tensor, alive: Tensor) -> None:
-    waiting.rows.append(who)
-    waiting.places.append(torch.full_like(who, t))
+def _wait(waiting: Waiting, row_ids: Tensor, t: int, token_ids: Tensor, logits: Tensor, alive: Tensor) -> None:
+    waiting.rows.append(row_ids)
+    waiting.places.append(torch.full_like(row_ids, t))
     waiting.token_ids.append(token_ids)
     waiting.logits.append(logits)
     waiting.counts.append(alive)

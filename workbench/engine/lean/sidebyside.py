@@ -11,7 +11,7 @@ from torch import Tensor
 
 from workbench.engine.drawing import NOT_FINITE
 from workbench.engine.lean.decoder import LeanDecoder
-from workbench.engine.lean.manytokens import Going, Manner, Noted, compiled_sampling
+from workbench.engine.lean.manytokens import Noted, SamplingOptions, SamplingState, compiled_sampling
 from workbench.engine.lean.onetoken import Rows, in_pairs, token_weights, turns
 from workbench.engine.parallel import in_background
 from workbench.engine.policy import Policy
@@ -87,7 +87,7 @@ class _Sampling:
         self._sample_rows, self._weights = compiled_sampling(), token_weights(weights)
         self._turns = turns(weights, prompts.ids.shape[1] + len(chances))
         self._chances, self._rollout = chances, rollout
-        self._manner = Manner(
+        self._options = SamplingOptions(
             temperature=knobs.temperature,
             top_k=knobs.top_k,
             top_p=knobs.top_p,
@@ -109,15 +109,15 @@ class _Sampling:
         own = slice(part.first, part.last)
         prompt_of = self._prompt_of[own]
         alive = torch.ones(len(prompt_of), dtype=torch.bool)
-        going = Going(
+        state = SamplingState(
             self._rows(prompt_of), self._prompts.logits[prompt_of], 0, torch.arange(len(alive)), alive, False, True
         )
         noted = Noted(**{name: getattr(self._rollout, name)[own] for name in Noted._fields})
-        while self._may_go_on(going.t, going.is_over):
-            going = self._sample_rows(
-                self._weights, going, self._chances[:, own], self._manner, noted, part.num_drawn, self._limit
+        while self._may_go_on(state.t, state.is_over):
+            state = self._sample_rows(
+                self._weights, state, self._chances[:, own], self._options, noted, part.num_drawn, self._limit
             )
-        return going.is_finite
+        return state.is_finite
 
     def _may_go_on(self, t: int, is_over: bool) -> bool:
         """Wait until token `t` may be drawn; return False when there is none, or never will be."""
