@@ -1,6 +1,7 @@
 # Each target sets itself up from nothing: the virtual environment and what it needs are made once, then left alone.
 PYTHON ?= python3
 ARGS ?=
+WORKERS ?= 2
 BIN := .venv/bin
 RUNTIME := .venv/.installed-runtime
 DEV := .venv/.installed-dev
@@ -11,7 +12,7 @@ SCRIPTS := $(shell find workbench/web/static -name '*.js' 2>/dev/null)
 
 help:
 	@echo "make app        open the workbench in a browser (ARGS='--port 8000' passes flags on)"
-	@echo "make test       all tests: Python, and JavaScript where node is installed"
+	@echo "make test       all tests: Python, and JavaScript where node is installed; WORKERS=4 runs more files at a time"
 	@echo "make check      formatting, lint and types, then the tests"
 	@echo "make bench      measure, and print the tables of the README"
 	@echo "make notebooks  build every notebook from its source and run it"
@@ -24,7 +25,7 @@ app: $(RUNTIME)
 
 test: $(PARITY)
 	@$(MAKE) --no-print-directory test-js
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 # node --check lets mistakes in a module pass when it is given as a .js file, but not on standard input
 .PHONY: test-js

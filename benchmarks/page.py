@@ -1,14 +1,16 @@
 """What the page costs and how quickly it shows what is new: the real server, the real page in headless Chromium."""
 
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 
+import psutil
 from playwright.sync_api import Browser
 
 from benchmarks.browser import app, get, headless_browser, num_steps, post, served, tabs, wait_for_steps, written_at
@@ -16,6 +18,9 @@ from benchmarks.trl import run_side
 
 STEPS = 15
 ROUNDS = 3
+TURNS = 12
+CAUGHT_UP_S = 2  # after which a page that stood still has drawn what it missed
+SETTLED_S = 15  # after which a browser has collected the garbage of a page's loading
 NEWS_STEPS = 24
 NUM_WATCHERS = 8
 ASKING = """
@@ -59,28 +64,65 @@ def measure_recording() -> None:
 
 
 def measure_watching(browser: Browser) -> None:
-    """Compare one run's steps by who looks on; it is written down all the while."""
-    print("## What watching costs: seconds a step of one run, in turn\n")
-    times: dict[str, list[float]] = {}
+    """Compare a run's steps while somebody looks on with those while all who look on are stopped, some of each in turn.
+
+    Steps differ by their texts and by what else the machine does; the processor's time hardly does, so it is there too.
+    """
+    print(
+        f"## What watching costs: {TURNS} × {STEPS} steps of one run with those who look on stopped, and as many not\n"
+    )
+    print("| who looks on | s a step, stopped | looking on | | their processor time, of one core |")
+    print("|---|--:|--:|--:|--:|")
     with app() as address:
         post(address, "start", {"config": {"max_steps": 100_000}, "knobs": {"learning_rate": 0.0, "num_iterations": 1}})
         wait_for_steps(address, 5)
-        for _ in range(ROUNDS):
-            for name, watching in watchers(browser, address).items():
-                with watching:
-                    times.setdefault(name, []).extend(next_step_times(address))
-    print_costs(times)
+        for name, watching in watchers(browser, address).items():
+            with watching:
+                time.sleep(SETTLED_S)
+                alone, watched, share = in_turn(address)
+            cost = f"{100 * (watched / alone - 1):+.1f} %"
+            print(f"| {name} | {alone:.3f} | {watched:.3f} | {cost} | {100 * share:.1f} % |", flush=True)
+    print()
 
 
 def watchers(browser: Browser, address: str) -> Mapping[str, AbstractContextManager]:
     return {
-        "nobody": nullcontext(),
-        f"{NUM_WATCHERS} clients that ask for every step": beside(ASKING, address, str(NUM_WATCHERS)),
         "1 page": tabs(browser, address, 1, in_front=1),
         f"{NUM_WATCHERS} tabs, one in front": tabs(browser, address, NUM_WATCHERS, in_front=1),
         f"{NUM_WATCHERS} windows side by side": tabs(browser, address, NUM_WATCHERS, in_front=NUM_WATCHERS),
+        f"{NUM_WATCHERS} clients that ask for every step": beside(ASKING, address, str(NUM_WATCHERS)),
         "a busy loop instead": beside("while True: pass"),
     }
+
+
+def in_turn(address: str) -> tuple[float, float, float]:
+    """Return the middle step with the onlookers stopped and not stopped, in seconds, and their share of one core."""
+    alone, watched, shares = [], [], []
+    for _ in range(TURNS):
+        signal_onlookers(signal.SIGSTOP)
+        alone += next_step_times(address)
+        signal_onlookers(signal.SIGCONT)
+        begun, used = time.perf_counter(), seconds_of_onlookers()
+        watched += next_step_times(address)
+        shares.append((seconds_of_onlookers() - used) / (time.perf_counter() - begun))
+    return statistics.median(alone), statistics.median(watched), statistics.mean(shares)
+
+
+def signal_onlookers(number: signal.Signals) -> None:
+    for process in onlookers():
+        process.send_signal(number)
+    time.sleep(CAUGHT_UP_S)
+
+
+def seconds_of_onlookers() -> float:
+    """Return how long they have computed."""
+    times = [process.cpu_times() for process in onlookers()]
+    return sum(time.user + time.system for time in times)
+
+
+def onlookers() -> list[psutil.Process]:
+    """Return what this program has started, all but the server."""
+    return [process for process in psutil.Process().children(recursive=True) if "app.py" not in process.cmdline()]
 
 
 def measure_news(browser: Browser) -> None:

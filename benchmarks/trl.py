@@ -11,16 +11,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-ROUNDS = 2
 PLAIN, KL = ("--beta", "0", "--mu", "1"), ("--beta", "0.04", "--mu", "1")
-COMPARISONS: Sequence[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = (
-    # title, the work of both, options of ours, options of TRL's
-    ("β = 0, μ = 1", PLAIN, (), ()),
-    ("β = 0.04, μ = 1", KL, (), ()),
-    ("β = 0.04, μ = 4", ("--beta", "0.04", "--mu", "4"), (), ()),
-    ("β = 0, μ = 1, TRL as it comes", PLAIN, (), ("--flags", "default")),
-    ("β = 0, μ = 1, all 64 tokens long", (*PLAIN, "--lengths", "equal"), (), ()),
-    ("β = 0, μ = 1, one thread each", PLAIN, ("--threads", "1"), ("--threads", "1")),
+COMPARISONS: Sequence[tuple[str, int, tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = (
+    # title, rounds, the work of both, options of ours, options of TRL's
+    ("β = 0, μ = 1", 3, PLAIN, (), ()),
+    ("β = 0.04, μ = 1", 3, KL, (), ()),
+    ("β = 0.04, μ = 4", 3, ("--beta", "0.04", "--mu", "4"), (), ()),
+    ("β = 0, μ = 1, TRL as it comes", 1, PLAIN, (), ("--flags", "default")),
+    ("β = 0, μ = 1, all 64 tokens long", 2, (*PLAIN, "--lengths", "equal"), (), ()),
+    ("β = 0, μ = 1, one thread each", 2, PLAIN, ("--threads", "1"), ("--threads", "1")),
 )
 
 
@@ -28,8 +27,8 @@ def main() -> None:
     print("## A step against TRL 1.16 (8 prompts × G = 8, at most 64 new tokens, seconds)\n")
     print("| | ours | ours, all recorded | TRL, its faster | TRL / ours | TRL / ours, all recorded |")
     print("|---|--:|--:|--:|--:|--:|")
-    for title, work, of_ours, of_trl in COMPARISONS:
-        ours, recorded, trl = compare((*work, *of_ours), (*work, *of_trl))
+    for title, rounds, work, of_ours, of_trl in COMPARISONS:
+        ours, recorded, trl = compare(rounds, (*work, *of_ours), (*work, *of_trl))
         a, b, c = (statistics.median(times) for times in (ours, recorded, trl))
         print(
             f"| {title} | {spread(ours)} | {spread(recorded)} | {spread(trl)} | {c / a:.2f} | {c / b:.2f} |", flush=True
@@ -38,10 +37,10 @@ def main() -> None:
     print_stages()
 
 
-def compare(ours: Sequence[str], trl: Sequence[str]) -> tuple[list[float], list[float], list[float]]:
+def compare(rounds: int, ours: Sequence[str], trl: Sequence[str]) -> tuple[list[float], list[float], list[float]]:
     """Return the steps' times of ours, of ours with all recorded, and of TRL with the threads that suit it best."""
     plain, recorded, by_threads = [], [], {"0": [], "1": []}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         plain += run_side("ours", *ours)["times"]
         for threads, times in by_threads.items():
             times += run_side("trl", "--threads", threads, *trl)["times"]
@@ -54,7 +53,7 @@ def print_stages() -> None:
     print("### Where the time goes: milliseconds by stage, and the arithmetic's least in brackets\n")
     print("| | sample | reward | score | update | record | step | × the limit |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|")
-    for title, work, _, _ in COMPARISONS[:3]:
+    for title, _, work, _, _ in COMPARISONS[:3]:
         found = run_side("ours", *work, "--record", "all")
         cells = [_stage(found, stage) for stage in ("sample", "reward", "score", "update", "record")]
         step, limit = (sum(found[name].values()) for name in ("timings", "limits"))
