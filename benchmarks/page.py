@@ -18,7 +18,7 @@ from benchmarks.trl import run_side
 
 STEPS = 15
 ROUNDS = 3
-TURNS = 12
+TURNS = 8
 CAUGHT_UP_S = 2  # after which a page that stood still has drawn what it missed
 SETTLED_S = 15  # after which a browser has collected the garbage of a page's loading
 NEWS_STEPS = 24

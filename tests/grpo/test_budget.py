@@ -18,11 +18,17 @@ def test_the_four_parts_are_the_hand_computed_ones():
     ).log()  # one token is half as likely there: slope of k3 = 1 - 1/2
     advantages, mask = torch.tensor([1.0, -1.0]), torch.ones(2, 2)
     terms = grpo_loss(logps, old_logps, ref_logps, advantages, mask, beta=0.1)
-    budget = gradient_budget(gradient_parts(terms, logps, ref_logps, advantages, mask, beta=0.1))
+    parts = gradient_parts(terms, logps, ref_logps, advantages, mask, beta=0.1)
+    budget = gradient_budget(parts)
     torch.testing.assert_close(budget.push_up, torch.tensor(1 / 4))
     torch.testing.assert_close(budget.push_down, torch.tensor(2 / 4 + 1 / 4))
     torch.testing.assert_close(budget.lost_to_clip, torch.tensor(2 / 4))
     torch.testing.assert_close(budget.kl_pull, torch.tensor(0.1 * 0.5 / 4))
+    by_row = gradient_budget(parts, by_row=True)
+    torch.testing.assert_close(by_row.push_up, torch.tensor([1 / 4, 0.0]))
+    torch.testing.assert_close(by_row.push_down, torch.tensor([0.0, 2 / 4 + 1 / 4]))
+    torch.testing.assert_close(by_row.lost_to_clip, torch.tensor([2 / 4, 0.0]))
+    torch.testing.assert_close(by_row.kl_pull, torch.tensor([0.1 * 0.5 / 4, 0.0]))
 
 
 @given(data=st.data())

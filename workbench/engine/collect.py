@@ -107,7 +107,8 @@ def judge_rollout(
     temperature: float,
 ) -> Samples:
     """Return the completions, as many of each example, with their texts and rewards."""
-    token_ids = [ids[kept].tolist() for ids, kept in zip(rollout.token_ids.cpu(), rollout.mask.cpu(), strict=True)]
+    lengths = rollout.lengths.tolist()
+    token_ids = [ids[:length] for ids, length in zip(rollout.token_ids.tolist(), lengths, strict=True)]
     texts = [str(text) for text in policy.tokenizer.batch_decode(token_ids, skip_special_tokens=True)]
     judgement = judge_completions(judge, examples, texts, token_ids, len(texts) // len(examples))
     return Samples(examples, prompts, rollout, texts, judgement, temperature)

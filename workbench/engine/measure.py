@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from math import isnan, nan
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 from workbench.engine.learner import Learner
 from workbench.engine.metrics import finite_or_none, step_metrics
 from workbench.engine.objective import InnerUpdate
-from workbench.engine.rewards import Judge, Judgement
+from workbench.engine.rewards import Judge
 from workbench.engine.rollout import Rollout
 from workbench.engine.speed import fast_paths_of, limits_of
 from workbench.engine.stepdata import StepData
@@ -86,15 +87,17 @@ def _groups(data: StepData, judge: Judge, texts: Mapping[int, str]) -> tuple[Gro
 
 def _group_budgets(data: StepData, update: InnerUpdate) -> list[dict[str, float | None]]:
     """Return each group's share of one update's gradient coefficients, and of its loss."""
-    parts = data.objective.parts(update)
-    losses = update.terms.token_losses.sum(1)
-    budgets = []
-    for rows in torch.arange(len(losses)).split(data.samples.num_generations):
-        budget = gradient_budget(type(parts)(**{f.name: getattr(parts, f.name)[rows] for f in fields(parts)}))
-        named = {"up": budget.push_up, "down": budget.push_down, "kl": budget.kl_pull, "lost": budget.lost_to_clip}
-        numbers = {name: value.item() for name, value in named.items()} | {"loss": losses[rows].sum().item()}
-        budgets.append(finite_or_none(numbers))
-    return budgets
+    budget = gradient_budget(data.objective.parts(update), by_row=True)
+    by_row = {
+        "up": budget.push_up,
+        "down": budget.push_down,
+        "kl": budget.kl_pull,
+        "lost": budget.lost_to_clip,
+        "loss": update.terms.token_losses.sum(1),
+    }
+    size = data.samples.num_generations
+    by_group = {name: values.view(-1, size).sum(1).tolist() for name, values in by_row.items()}
+    return [finite_or_none(dict(zip(by_group, group, strict=True))) for group in zip(*by_group.values(), strict=True)]
 
 
 class _Arrays:
@@ -106,7 +109,12 @@ class _Arrays:
         self.weights = inner[0].terms.weights.amax(1).tolist()
         self.is_masked = [weight == 0 for weight in self.weights]
         self.is_correct = judge.correctness(data.samples.judgement)
+        self.is_truncated = rollout.is_truncated.tolist()
+        self.rewards = data.samples.judgement.totals.tolist()
+        true_totals = data.samples.judgement.true_totals
+        self.true_rewards = [nan] * len(self.rewards) if true_totals is None else true_totals.tolist()
         values = data.advantages.values
+        self.advantages = values.tolist() if values.dim() == 1 else None
         by_token = values if values.dim() == 2 else values[:, None].expand_as(rollout.logps)
         per_token = {
             "token_ids": rollout.token_ids.int(),
@@ -130,14 +138,21 @@ class _Arrays:
             per_update["exact_kl_by_update"] = [u.terms.kl for u in inner]
         self.per_token = {name: v.numpy() for name, v in per_token.items() if v is not None}
         self.per_update = {name: np.stack([v.numpy() for v in each]) for name, each in per_update.items()}
+        for array in (*self.per_token.values(), *self.per_update.values()):
+            array.flags.writeable = False  # and so are all slices of it
 
     def of_row(self, row: int) -> dict[str, Any]:
         length = self.lengths[row]
         arrays = {name: values[row, :length] for name, values in self.per_token.items()}
         arrays |= {name: values[:, row, :length] for name, values in self.per_update.items()}
-        for array in arrays.values():
-            array.flags.writeable = False
         return {"ref_logps": None} | arrays
+
+    def advantage_of(self, row: int) -> float:
+        """Return a completion's advantage: its own, or the mean of its tokens'."""
+        if self.advantages is not None:
+            return self.advantages[row]
+        length = self.lengths[row]
+        return float(self.per_token["token_advantages"][row, :length].mean()) if length else 0.0
 
 
 def _completion(data: StepData, judge: Judge, texts: Mapping[int, str], arrays: _Arrays, row: int) -> CompletionRecord:
@@ -149,12 +164,12 @@ def _completion(data: StepData, judge: Judge, texts: Mapping[int, str], arrays: 
         tokens=tuple(map(text_of, cut["token_ids"].tolist())),
         rewards={name: _number(float(reward)) for name, reward in rewards.items()},
         reasons={name: reward.reason for name, reward in rewards.items()},
-        reward=_number(samples.judgement.totals[row].item()),
-        true_reward=_true_reward(samples.judgement, row),
-        advantage=_advantage(data.advantages.values[row], cut["token_advantages"]),
+        reward=_number(arrays.rewards[row]),
+        true_reward=_number(arrays.true_rewards[row]),
+        advantage=arrays.advantage_of(row),
         answer=judge.read_answer(samples.texts[row]),
         is_correct=arrays.is_correct[row],
-        is_truncated=bool(samples.rollout.is_truncated[row]),
+        is_truncated=arrays.is_truncated[row],
         is_masked=arrays.is_masked[row],
         weight=arrays.weights[row],
         top_tokens=_by_token(map(text_of, cut["top_ids"].ravel().tolist()), cut["top_ids"].shape[1]),
@@ -169,16 +184,5 @@ def _by_token(texts: Iterator[str], num_alternatives: int) -> tuple[tuple[str, .
     return tuple(zip(*[texts] * num_alternatives, strict=True))
 
 
-def _advantage(value: Tensor, by_token: np.ndarray) -> float:
-    """Return a completion's advantage: its own, or the mean of its tokens'."""
-    if value.dim() == 0:
-        return value.item()
-    return float(by_token.mean()) if len(by_token) else 0.0
-
-
-def _true_reward(judgement: Judgement, row: int) -> float | None:
-    return None if judgement.true_totals is None else _number(judgement.true_totals[row].item())
-
-
 def _number(value: float) -> float | None:
-    return None if np.isnan(value) else value
+    return None if isnan(value) else value
