@@ -12,7 +12,7 @@ SCRIPTS := $(shell find workbench/web/static -name '*.js' 2>/dev/null)
 
 help:
 	@echo "make app        open the workbench in a browser (ARGS='--port 8000' passes flags on)"
-	@echo "make test       all tests: Python, and JavaScript where node is installed; WORKERS=4 runs more files at a time"
+	@echo "make test       all tests: Python, and JavaScript where node is installed; WORKERS=4 runs more files at a time, ARGS='-k kl' some"
 	@echo "make check      formatting, lint and types, then the tests"
 	@echo "make bench      measure, and print the tables of the README"
 	@echo "make notebooks  build every notebook from its source and run it"
@@ -23,9 +23,15 @@ setup: $(RUNTIME)
 app: $(RUNTIME)
 	$(BIN)/python app.py $(ARGS)
 
+# the tests of the page run alone: with other work beside it a page is late
 test: $(PARITY)
 	@$(MAKE) --no-print-directory test-js
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+ifeq ($(ARGS),)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --ignore tests/web
+	$(BIN)/python -m pytest tests/web
+else
+	$(BIN)/python -m pytest $(ARGS)
+endif
 
 # node --check lets mistakes in a module pass when it is given as a .js file, but not on standard input
 .PHONY: test-js
