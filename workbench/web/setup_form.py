@@ -25,12 +25,16 @@ _DECIDING = ("method", "learn_reward", "sync_ref_model", "bug")  # what other pa
 _LEARNED = ("steps_per_round", "reward_model_replay", "reward_model_steps", "reward_model_learning_rate")
 _ABOUT = "wb-about"
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+# In the page's language, and answered in the order asked: a late answer to an old question would undo a newer choice.
+_FILLING: dict[str, Any] = _PRIVATE | {
+    "js": "(_, ...chosen) => [document.documentElement.lang, ...chosen]",
+    "concurrency_id": "wb-form",
+}
 _ON_TRAINED = """(...refusals) => {
     const isRefused = refusals.some((refusal) => refusal);
     if (!isRefused) document.dispatchEvent(new CustomEvent('wb:show', {detail: {view: 'live'}}));
     else setTimeout(() => document.querySelector('.wb-refusal p')?.scrollIntoView({block: 'center'}), 100);
 }"""
-_PAGE_LANGUAGE = "(_, ...chosen) => [document.documentElement.lang, ...chosen]"
 Updates = dict[Any, Any]
 
 
@@ -38,7 +42,7 @@ Updates = dict[Any, Any]
 class SetupForm:
     """The form's components by name. Folds hold settings that only matter for some values of the others."""
 
-    lang: gr.Textbox
+    lang: gr.Textbox  # never shown: the browser puts the page's language here when it asks for something
     fields: dict[str, Any] = field(default_factory=dict)
     titles: dict[str, gr.Markdown] = field(default_factory=dict)
     about: dict[str, gr.Markdown] = field(default_factory=dict)
@@ -136,26 +140,26 @@ def _connect_fields(form: SetupForm) -> None:
     """Let a preset fill the form, and the fields on which others depend show and hide them."""
     fields, dependents = form.fields, [*form.folds.values(), *form.about.values()]
 
-    def choose_group(group: str, lang: str) -> Updates:
+    def choose_group(tag: str, group: str) -> Updates:
         first = next(name for name, preset in PRESETS.items() if preset.group == group)
-        choices = gr.update(choices=choices_of("preset", lang, group), value=first)
-        return {fields["preset"]: choices} | choose_preset(first, lang)
+        choices = gr.update(choices=choices_of("preset", _language(tag), group), value=first)
+        return {fields["preset"]: choices} | choose_preset(tag, first)
 
-    def choose_preset(preset: str, lang: str) -> Updates:
-        filled = preset_values(preset)
+    def choose_preset(tag: str, preset: str) -> Updates:
+        filled, lang = preset_values(preset), _language(tag)
         about = {form.about["preset"]: preset_words(preset, lang)}
         values = {fields[name]: gr.update(value=value) for name, value in filled.items()}
         return about | values | _dependents(form, filled, lang)
 
-    def depend(*values: Any) -> Updates:
-        return _dependents(form, dict(zip(_DECIDING, values[:-1], strict=True)), values[-1])
+    def depend(tag: str, *values: Any) -> Updates:
+        return _dependents(form, dict(zip(_DECIDING, values, strict=True)), _language(tag))
 
     filled = [fields[name] for name in preset_values(_START)]
     outputs = [fields["preset"], *filled, *dependents]
-    fields["preset_group"].input(choose_group, [fields["preset_group"], form.lang], outputs, **_PRIVATE)
-    fields["preset"].input(choose_preset, [fields["preset"], form.lang], outputs, **_PRIVATE)
+    fields["preset_group"].input(choose_group, [form.lang, fields["preset_group"]], outputs, **_FILLING)
+    fields["preset"].input(choose_preset, [form.lang, fields["preset"]], outputs, **_FILLING)
     for name in _DECIDING:
-        fields[name].input(depend, [*(fields[each] for each in _DECIDING), form.lang], dependents, **_PRIVATE)
+        fields[name].input(depend, [form.lang, *(fields[each] for each in _DECIDING)], dependents, **_FILLING)
 
 
 def _dependents(form: SetupForm, values: dict[str, Any], lang: str) -> Updates:
@@ -176,7 +180,7 @@ def _connect_language(page: gr.Blocks, form: SetupForm, button: gr.Button) -> No
     bridge = gr.HTML(  # an invisible element that tells the server of a change
         html_template="<div></div>",
         js_on_load="""
-            const tell = () => trigger('language', {lang: document.documentElement.lang});
+            const tell = () => trigger('language');
             new MutationObserver(tell).observe(document.documentElement, {attributes: true, attributeFilter: ['lang']});
         """,
         elem_id="wb-language",
@@ -184,8 +188,8 @@ def _connect_language(page: gr.Blocks, form: SetupForm, button: gr.Button) -> No
     chosen = [form.fields[name] for name in ("preset_group", "preset", "method", "bug")]
 
     def label(tag: str, group: str, preset: str, method: str, bug: str) -> Updates:
-        lang = "zh" if tag.startswith("zh") else "en"
-        updates: Updates = {form.lang: lang, button: gr.update(value=phrase("button", lang))}
+        lang = _language(tag)
+        updates: Updates = {button: gr.update(value=phrase("button", lang))}
         updates |= {title: section_words(name, lang) for name, title in form.titles.items()}
         for name, component in form.fields.items():
             choices: dict[str, Any] = {"choices": choices_of(name, lang, group)}
@@ -197,10 +201,12 @@ def _connect_language(page: gr.Blocks, form: SetupForm, button: gr.Button) -> No
         }
         return updates | {form.about[name]: text for name, text in said.items()}
 
-    def label_again(group: str, preset: str, method: str, bug: str, event: gr.EventData) -> Updates:
-        return label(event.lang, group, preset, method, bug)
-
-    outputs = [form.lang, button, *form.titles.values(), *form.fields.values(), *form.about.values()]
-    bridge.language(label_again, chosen, outputs, **_PRIVATE)
+    outputs = [button, *form.titles.values(), *form.fields.values(), *form.about.values()]
+    bridge.language(label, [form.lang, *chosen], outputs, **_FILLING)
     # an event of the element itself would be lost where it is made before Gradio listens
-    page.load(label, [form.lang, *chosen], outputs, js=_PAGE_LANGUAGE, **_PRIVATE)
+    page.load(label, [form.lang, *chosen], outputs, **_FILLING)
+
+
+def _language(tag: str) -> str:
+    """Return the language of our words for a page whose `lang` attribute is `tag`."""
+    return "zh" if tag.startswith("zh") else "en"
