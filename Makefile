@@ -12,7 +12,8 @@ SCRIPTS := $(shell find workbench/web/static -name '*.js' 2>/dev/null)
 
 help:
 	@echo "make app        open the workbench in a browser (ARGS='--port 8000' passes flags on)"
-	@echo "make test       all tests: Python, and JavaScript where node is installed; WORKERS=4 runs more files at a time, ARGS='-k kl' some"
+	@echo "make test       all tests: Python, and JavaScript where node is installed"
+	@echo "                (WORKERS=4 runs four files at a time, ARGS='-k kl' only some tests)"
 	@echo "make check      formatting, lint and types, then the tests"
 	@echo "make bench      measure, and print the tables of the README"
 	@echo "make notebooks  build every notebook from its source and run it"

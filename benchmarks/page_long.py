@@ -1,6 +1,5 @@
 """Whether a run costs the same at step 10,000 as at step 10: the real server, store and page, steps repeated."""
 
-import os
 import statistics
 import subprocess
 import sys
@@ -9,8 +8,8 @@ import time
 import urllib.request
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
+import psutil
 from playwright.sync_api import Browser
 
 from benchmarks.browser import ROOT, get, headless_browser, num_steps, running, served, tabs, written_at
@@ -112,7 +111,7 @@ def sizes(address: str) -> tuple[int, int]:
 
 def memory_mb(pid: int) -> float:
     """Return the resident memory of a process."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return psutil.Process(pid).memory_info().rss / 1e6
 
 
 def measure_opening(browser: Browser, folder: str) -> None:
@@ -127,9 +126,7 @@ def measure_opening(browser: Browser, folder: str) -> None:
         usable = time.perf_counter() - begun
         page.close()
     print(f"\nOpening {steps} steps: the store in {float(opened):.2f} s, the first answer of {int(size) // 1000} kB in")
-    print(
-        f"{1e3 * float(answered):.0f} ms; a page of a server that has just begun to answer can be used after", end=" "
-    )
+    print(f"{1e3 * float(answered):.0f} ms; a page of a server that has just begun to answer can be used after")
     print(f"{usable:.2f} s.\n")
 
 

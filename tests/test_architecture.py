@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "workbench"
-MAX_FUNCTION_LINES, MAX_MODULE_LINES = 40, 250
+MAX_LINE, MAX_FUNCTION_LINES, MAX_MODULE_LINES = 120, 40, 250
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 SCRIPTS = sorted((PACKAGE / "web" / "static").rglob("*.js"))
 
@@ -151,6 +151,11 @@ def test_every_public_function_of_the_formulas_says_what_it_returns(path):
 def test_text_enters_the_page_as_text(path):
     dangerous = r"\.(inner|outer)HTML\b|\binsertAdjacentHTML\b|\bdocument\.write\b|\beval\(|\bnew Function\b"
     assert re.findall(dangerous, path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_a_line_of_a_script_fits_on_a_screen(path):
+    assert [line for line in path.read_text().splitlines() if len(line) > MAX_LINE] == []
 
 
 def test_importing_the_package_loads_neither_torch_nor_gradio():

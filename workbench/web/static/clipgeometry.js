@@ -8,9 +8,19 @@ const USUAL = Math.log(1.41);
 const NARROW = 0.05; // a band within this of 1 is looked at through a lens
 const BIN = 0.02; // of a log-ratio
 
-/** @typedef {{sign: number, left: number, x: (log: number) => number, y: (value: number) => number, low: number, high: number, flat: [number, number][]}} Panel */
-/** @typedef {{width: number, height: number, font: number, top: number, plot: number, histTop: number, hist: number, panelWidth: number, form: string, symbol: string, from: number, to: number, bin: number, big: boolean, band: import('./math.js').Bounds, picture: import('./objectives.js').Picture, panels: Panel[]}} Geometry */
-/** @typedef {{row: number, token: number, sign: number, log: number, kind: 'live'|'dead'|'out'|'masked', off: number, x: number, y: number}} Mark */
+/**
+ * @typedef {{sign: number, left: number, x: (log: number) => number, y: (value: number) => number, low: number,
+ *   high: number, flat: [number, number][]}} Panel
+ */
+/**
+ * @typedef {{width: number, height: number, font: number, top: number, plot: number, histTop: number, hist: number,
+ *   panelWidth: number, form: string, symbol: string, from: number, to: number, bin: number, big: boolean,
+ *   band: import('./math.js').Bounds, picture: import('./objectives.js').Picture, panels: Panel[]}} Geometry
+ */
+/**
+ * @typedef {{row: number, token: number, sign: number, log: number, kind: 'live'|'dead'|'out'|'masked', off: number,
+ *   x: number, y: number}} Mark
+ */
 
 /**
  * @param {number} width  @param {number} height  @param {object|null} record  @param {number} k
@@ -109,7 +119,10 @@ export function curvePoints({ from, to, picture }, panel) {
 /**
  * One mark for every token with an advantage, or one for a completion with a single ratio. Marks that are few and dead
  * or outside are stacked, so that each can be counted.
- * @param {Geometry} geometry  @param {object} record  @param {number} k  @param {import('./derived.js').Derived} derived
+ * @param {Geometry} geometry
+ * @param {object} record
+ * @param {number} k
+ * @param {import('./derived.js').Derived} derived
  * @returns {Mark[]}
  */
 export function clipMarks(geometry, record, k, derived) {

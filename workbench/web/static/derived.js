@@ -7,7 +7,9 @@ import { niceStep } from './scale.js';
  * One completion's tokens at one inner update. `kl` is null without a reference, `coefficient` and `value` where they
  * were not recorded. `dead`: the clip made the gradient zero; `out`: outside the band (for cispo above the cap) but
  * learning; `masked`: left out of the surrogate.
- * @typedef {{log: Float64Array, advantage: Float64Array, dead: Uint8Array, out: Uint8Array, masked: Uint8Array, kl: Float64Array|null, entropy: Float64Array, coefficient: Float64Array|null, value: Float64Array|null}} TokenArrays
+ * @typedef {{log: Float64Array, advantage: Float64Array, dead: Uint8Array, out: Uint8Array, masked: Uint8Array,
+ *   kl: Float64Array|null, entropy: Float64Array, coefficient: Float64Array|null,
+ *   value: Float64Array|null}} TokenArrays
  */
 
 // JSON has no NaN: the server writes null for a value that is not finite.
@@ -59,7 +61,11 @@ function klOf(completion, k, logps, name) {
   return ref && logps.map((v, t) => klEstimates(v, ref[t])[name]);
 }
 
-/** Which KL the colours and the lane show: the run's, but k3 for k1, which has a sign. @param {object} record  @returns {'exact'|'k2'|'k3'} */
+/**
+ * Which KL the colours and the lane show: the run's, but k3 for k1, which has a sign.
+ * @param {object} record
+ * @returns {'exact'|'k2'|'k3'}
+ */
 export function klName(record) {
   if (record.completions.some((c) => c.exact_kl)) return 'exact';
   return record.knobs.kl_estimator === 'k2' ? 'k2' : 'k3';
@@ -74,7 +80,11 @@ export function sequenceLogRatio(completion, k) {
   return clamp(total, SHORTEST, LONGEST);
 }
 
-/** @typedef {{tokens: TokenArrays[], picture: import('./objectives.js').Picture, band: import('./math.js').Bounds, kl: string, range: Object<string, number>, dead: number, out: number, masked: number, total: number, flat: boolean}} Derived */
+/**
+ * @typedef {{tokens: TokenArrays[], picture: import('./objectives.js').Picture, band: import('./math.js').Bounds,
+ *   kl: string, range: Object<string, number>, dead: number, out: number, masked: number, total: number,
+ *   flat: boolean}} Derived
+ */
 
 const derivedCache = new WeakMap();
 
@@ -152,10 +162,19 @@ export function pushOf({ picture, tokens }, completion, row) {
   return (tokens[row].coefficient ?? []).reduce((sum, c) => sum + c, 0);
 }
 
-/** Does this group teach nothing? Equal rewards alone do not say so: steps, a critic or a KL may tell completions apart. @param {object} record  @returns {boolean} */
+/**
+ * Does this group teach nothing? Equal rewards alone do not say so: steps, a critic or a KL may tell completions apart.
+ * @param {object} record
+ * @returns {boolean}
+ */
 export const isDead = (record) => record.dead && record.completions.every((c) => !c.advantage && !c.advantages);
 
-/** Is a group with equal rewards one without any advantage? @param {object} knobs  @param {string} [method]  @returns {boolean} */
+/**
+ * Is a group with equal rewards one without any advantage?
+ * @param {object} knobs
+ * @param {string} [method]
+ * @returns {boolean}
+ */
 export const rewardsAreAll = (knobs, method = 'grpo') =>
   method === 'grpo' && knobs.supervision !== 'process' && knobs.kl_in !== 'reward';
 
@@ -168,7 +187,8 @@ export const hasSteps = (record) =>
 /**
  * The step that a token belongs to.
  * @param {object} completion  @param {number} token
- * @returns {{index: number, first: number, step: {end: number, reward: number, normalised: number, reason: string}}|null}
+ * @returns {{index: number, first: number, step: {end: number, reward: number, normalised: number,
+ *   reason: string}}|null}
  */
 export function stepAt(completion, token) {
   const steps = completion.steps ?? [];
@@ -176,6 +196,11 @@ export function stepAt(completion, token) {
   return index < 0 ? null : { index, first: index ? steps[index - 1].end : 0, step: steps[index] };
 }
 
-/** Normalised rewards of the steps that end at or after a token: they add up to its advantage. @param {object} completion  @param {number} token  @returns {number[]} */
+/**
+ * Normalised rewards of the steps that end at or after a token: they add up to its advantage.
+ * @param {object} completion
+ * @param {number} token
+ * @returns {number[]}
+ */
 export const laterRewards = (completion, token) =>
   (completion.steps ?? []).filter((s) => s.end > token).map((s) => s.normalised);

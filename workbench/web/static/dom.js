@@ -79,12 +79,27 @@ export function redraw(parent, parts) {
   old.slice(parts.length).forEach((node) => node.remove());
 }
 
-/** SVG text. @param {number} x  @param {number} y  @param {string} text  @param {object} [props]  @returns {SVGElement} */
+/**
+ * SVG text.
+ * @param {number} x
+ * @param {number} y
+ * @param {string} text
+ * @param {object} [props]
+ * @returns {SVGElement}
+ */
 export function label(x, y, text, props = {}) {
   return s('text', { x, y, fill: 'var(--ink3)', ...props, text });
 }
 
-/** SVG line. @param {number} x1  @param {number} y1  @param {number} x2  @param {number} y2  @param {object} [props]  @returns {SVGElement} */
+/**
+ * SVG line.
+ * @param {number} x1
+ * @param {number} y1
+ * @param {number} x2
+ * @param {number} y2
+ * @param {object} [props]
+ * @returns {SVGElement}
+ */
 export function line(x1, y1, x2, y2, props = {}) {
   return s('line', { x1, y1, x2, y2, stroke: 'var(--line)', ...props });
 }
@@ -131,7 +146,10 @@ export function sizeOf(node) {
 const lengths = new WeakMap();
 
 /**
- * A computed length that only another window changes. @param {HTMLElement} node  @param {string} name  @returns {number}
+ * A computed length that only another window changes.
+ * @param {HTMLElement} node
+ * @param {string} name
+ * @returns {number}
  */
 export function pixelsOf(node, name) {
   const key = `${name}/${window.innerWidth}/${window.innerHeight}`;

@@ -50,7 +50,11 @@ export function compact(x) {
   return fixed(x, size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }
 
-/** Three significant digits of what is usually small, like a gradient coefficient. @param {number|null|undefined} x  @returns {string} */
+/**
+ * Three significant digits of what is usually small, like a gradient coefficient.
+ * @param {number|null|undefined} x
+ * @returns {string}
+ */
 export const small = (x) => (known(x) && x !== 0 && Math.abs(x) < 0.01 ? exponent(x) : compact(x));
 
 /** Like small, with a plus sign on positive values; a plain 0. @param {number|null|undefined} x  @returns {string} */

@@ -1,6 +1,6 @@
-// Gradio's loading screen leaves a stopwatch behind that asks for every frame as long as the page is open, though nobody
-// sees it: 60 frames a second, a tenth of a core. Imported before Gradio starts, this lets it tick once a second, and stand
-// still while the page is hidden.
+// Gradio's loading screen leaves a stopwatch behind that asks for every frame as long as the page is open, though
+// nobody sees it: 60 frames a second, a tenth of a core. Imported before Gradio starts, this lets it tick once a
+// second, and stand still while the page is hidden.
 const TICK = 1000;
 const STOPWATCH = /^\(\)\s*=>\s*\{\w+\(\w+,\s*\(performance\.now\(\)\s*-\s*\w+\(\w+\)\)\s*\/\s*1e3\)/;
 

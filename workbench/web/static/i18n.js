@@ -43,7 +43,11 @@ export function t(key, params) {
   return template(key, params).replace(/\{(\w+)\}/g, (whole, name) => String(params?.[name] ?? whole));
 }
 
-/** Text that the server sends in both languages. @param {{en: string, zh: string}|string|null|undefined} text  @returns {string} */
+/**
+ * Text that the server sends in both languages.
+ * @param {{en: string, zh: string}|string|null|undefined} text
+ * @returns {string}
+ */
 export function pick(text) {
   return text == null ? '' : typeof text === 'string' ? text : (text[current] ?? text.en ?? '');
 }

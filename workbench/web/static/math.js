@@ -20,7 +20,13 @@ export function klEstimates(logp, ref) {
   return { k1: -back, k2: (back * back) / 2, k3: Math.expm1(back) - back };
 }
 
-/** Slope of an estimator on log π, which β times the weight makes a pull. @param {string} estimator  @param {number} logp  @param {number} ref  @returns {number} */
+/**
+ * Slope of an estimator on log π, which β times the weight makes a pull.
+ * @param {string} estimator
+ * @param {number} logp
+ * @param {number} ref
+ * @returns {number}
+ */
 export const klSlope = (estimator, logp, ref) =>
   estimator === 'k1' ? 1 : estimator === 'k2' ? logp - ref : -Math.expm1(ref - logp);
 

@@ -33,7 +33,12 @@ export function clippedObjective(ratio, sign, band) {
   return sign > 0 ? Math.min(capped, held) : -Math.max(capped, held);
 }
 
-/** Where the clip makes the gradient zero, as ranges of the ratio. @param {number} sign  @param {import('./math.js').Bounds} band  @returns {[number, number][]} */
+/**
+ * Where the clip makes the gradient zero, as ranges of the ratio.
+ * @param {number} sign
+ * @param {import('./math.js').Bounds} band
+ * @returns {[number, number][]}
+ */
 export function flatRanges(sign, { low, high, delta }) {
   if (sign > 0) return [[Math.min(high, delta), Infinity]];
   return delta === Infinity
@@ -44,7 +49,13 @@ export function flatRanges(sign, { low, high, delta }) {
       ];
 }
 
-/** VESPO's weight of a completion: s^k e^(λ(1 − s)). @param {number} ratio  of the whole completion  @param {number} k  @param {number} lambda  @returns {number} */
+/**
+ * VESPO's weight of a completion: s^k e^(λ(1 − s)).
+ * @param {number} ratio  of the whole completion
+ * @param {number} k
+ * @param {number} lambda
+ * @returns {number}
+ */
 export function phi(ratio, k, lambda) {
   const decay = Math.max(lambda, 1e-4);
   const weight = Math.exp(decay + k * Math.log(ratio) - decay * ratio);
@@ -52,8 +63,10 @@ export function phi(ratio, k, lambda) {
 }
 
 /**
- * What is drawn over the ratio: `value`, the objective or the weight. `gain` is the gradient weight g: the surrogate pushes a token with w·g·A.
- * @typedef {{form: Form, byCompletion: boolean, value: (ratio: number, sign: number) => number, gain: (ratio: number, sign: number) => number, flat: (sign: number) => [number, number][], kinks: number[], cap: number|null}} Picture
+ * What is drawn over the ratio: `value`, the objective or the weight. `gain` is the gradient weight g: the surrogate
+ * pushes a token with w·g·A.
+ * @typedef {{form: Form, byCompletion: boolean, value: (ratio: number, sign: number) => number, gain: (ratio: number,
+ *   sign: number) => number, flat: (sign: number) => [number, number][], kinks: number[], cap: number|null}} Picture
  */
 
 /** @param {object} knobs  @param {string} [method]  @returns {Picture} */

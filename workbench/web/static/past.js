@@ -41,7 +41,8 @@ async function loadRow() {
 /**
  * The curve of a name before the rows that are held; null where there are none or it has not come yet.
  * @param {string} name
- * @returns {{low: (number|null)[], low_at: (number|null)[], high: (number|null)[], high_at: (number|null)[], mean: (number|null)[], first: number|null}|null}
+ * @returns {{low: (number|null)[], low_at: (number|null)[], high: (number|null)[], high_at: (number|null)[],
+ *   mean: (number|null)[], first: number|null}|null}
  */
 export function pastCurve(name) {
   if (!state.first) return null;

@@ -6,7 +6,8 @@ import { foldRows } from './past.js';
 import { following } from './select.js';
 import { drawing, drawn, set, state, touch } from './store.js';
 
-const SHARE = 0.025; // of a core, at most, for drawing what arrives: what else the browser then does costs half as much again
+// of a core, at most, for drawing what arrives: what else the browser then does costs half as much again
+const SHARE = 0.025;
 const CREDIT = 150; // milliseconds of drawing that a quiet page has saved up; a busy one may owe half of it
 const UNHURRIED = 0.75; // seconds: steps as slow as this are all drawn, each at once
 const RETRY = 300;

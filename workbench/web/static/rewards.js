@@ -48,8 +48,8 @@ function onOwnScale(line) {
   return { ...line, height, heights: line.values.map(height) };
 }
 
-// What each reward function adds to the mean: weighted, so that the parts sum up to it. One that weighs nothing is shown as
-// it is: it is there to be watched.
+// What each reward function adds to the mean: weighted, so that the parts sum up to it. One that weighs nothing is
+// shown as it is: it is there to be watched.
 function partNames() {
   const row = state.rows.at(-1);
   return Object.keys(row?.metrics ?? {})
@@ -58,13 +58,21 @@ function partNames() {
     .map((name) => ({ name, counts: name in (row.reward_parts ?? {}), key: `rewards/${name}/mean` }));
 }
 
-/** Do the sizes of two rewards differ by more than a factor of 4? @param {(number|null)[][]} lists  @returns {boolean} */
+/**
+ * Do the sizes of two rewards differ by more than a factor of 4?
+ * @param {(number|null)[][]} lists
+ * @returns {boolean}
+ */
 export function scalesApart(lists) {
   const sizes = lists.map((values) => values.reduce((most, v) => (known(v) ? Math.max(most, Math.abs(v)) : most), 0));
   return Math.min(...sizes) > 0 && Math.max(...sizes) > SCALES_APART * Math.min(...sizes);
 }
 
-/** Values between 0, the lowest, and 1, the highest; gaps stay. @param {(number|null)[]} values  @returns {(number|null)[]} */
+/**
+ * Values between 0, the lowest, and 1, the highest; gaps stay.
+ * @param {(number|null)[]} values
+ * @returns {(number|null)[]}
+ */
 export const toUnit = (values) => values.map(unitOf(values));
 
 function unitOf(values) {

@@ -34,7 +34,12 @@ function truthScale(record) {
   return { low, high: high > low ? high : low + 1 };
 }
 
-/** Left end and width of a bar from zero to `value`, in percent of the scale. @param {{low: number, high: number}} scale  @param {number} value  @returns {[number, number]} */
+/**
+ * Left end and width of a bar from zero to `value`, in percent of the scale.
+ * @param {{low: number, high: number}} scale
+ * @param {number} value
+ * @returns {[number, number]}
+ */
 export function barOf({ low, high }, value) {
   const at = (v) => ((v - low) / (high - low)) * 100;
   return [at(Math.min(0, value)), (Math.abs(value) / (high - low)) * 100];

@@ -7,7 +7,10 @@ import { state } from './store.js';
 /** @returns {boolean} a recording: nothing can be turned */
 export const recorded = () => state.source !== 'live';
 
-/** The knobs that the next step will use; of a recording, those that the step on the screen used. @returns {Object<string, *>} */
+/**
+ * The knobs that the next step will use; of a recording, those that the step on the screen used.
+ * @returns {Object<string, *>}
+ */
 export function proposed() {
   if (recorded()) return state.record?.knobs ?? state.knobs;
   const changes = Object.entries(state.pending).map(([name, change]) => [name, change.new]);
@@ -69,7 +72,10 @@ export const selectedRow = () => clamp(state.row, 0, Math.max(0, (state.record?.
 /** @returns {object|null} */
 export const selectedCompletion = () => state.record?.completions[selectedRow()] ?? null;
 
-/** The colouring on the screen: the chosen one, if this record has it; else the ratio, where the method has one. @returns {string} */
+/**
+ * The colouring on the screen: the chosen one, if this record has it; else the ratio, where the method has one.
+ * @returns {string}
+ */
 export function shownMeasure() {
   const measures = measuresOf(state.record);
   if (measures.includes(state.measure)) return state.measure;
@@ -82,7 +88,10 @@ export function pinnedToken() {
   return state.pin != null && completion && state.pin < completion.length ? state.pin : null;
 }
 
-/** Knob changes by the step they took effect at: one numbered mark a step. @returns {{number: number, step: number, events: object[]}[]} */
+/**
+ * Knob changes by the step they took effect at: one numbered mark a step.
+ * @returns {{number: number, step: number, events: object[]}[]}
+ */
 export function marks() {
   const byStep = new Map();
   for (const event of state.events) {
@@ -103,7 +112,8 @@ export function roundStarts() {
 /**
  * A value over the steps: its points, and the means that a smooth line goes through. A point of the past stands for
  * `widths` steps and has the lowest and the highest of them in `values`, each at its own step.
- * @typedef {{steps: number[], values: (number|null)[], means: {steps: number[], values: (number|null)[], widths: number[]}}} Curve
+ * @typedef {{steps: number[], values: (number|null)[], means: {steps: number[], values: (number|null)[],
+ *   widths: number[]}}} Curve
  */
 
 const columns = new Map();
@@ -165,12 +175,23 @@ function pastOf(name) {
   return made;
 }
 
-/** Lowest or highest known value, starting from a bound. @param {(number|null)[]} values  @param {1|-1} side  @param {number} from  @returns {number} */
+/**
+ * Lowest or highest known value, starting from a bound.
+ * @param {(number|null)[]} values
+ * @param {1|-1} side
+ * @param {number} from
+ * @returns {number}
+ */
 export function extreme(values, side, from) {
   let best = from;
   for (const v of values) if (v != null && Number.isFinite(v) && side * v > side * best) best = v;
   return best;
 }
 
-/** A metric of the viewed step; null where it was not measured. @param {object|null} row  @param {string} name  @returns {number|null} */
+/**
+ * A metric of the viewed step; null where it was not measured.
+ * @param {object|null} row
+ * @param {string} name
+ * @returns {number|null}
+ */
 export const metric = (row, name) => row?.metrics[name] ?? null;

@@ -54,14 +54,26 @@ export const hue = (measure, value) => HUES[measure] ?? (value >= 0 ? 'up' : 'dn
 /** Does this measure have a sign? @param {string} measure  @returns {boolean} */
 export const diverging = (measure) => !SEQUENTIAL.includes(measure);
 
-/** Background of a chip: zero looks empty. @param {string} measure  @param {number} value  @param {number} range  @returns {string} */
+/**
+ * Background of a chip: zero looks empty.
+ * @param {string} measure
+ * @param {number} value
+ * @param {number} range
+ * @returns {string}
+ */
 export function chipColour(measure, value, range) {
   const c = colours();
   if (!Number.isFinite(value) || value === 0) return 'transparent';
   return mix(c.chip, c[hue(measure, value)], Math.min(1, Math.abs(value) / range) * c.tint);
 }
 
-/** Strip cells are 4 px wide and need more chroma than chips. @param {string} measure  @param {number} value  @param {number} range  @returns {string} */
+/**
+ * Strip cells are 4 px wide and need more chroma than chips.
+ * @param {string} measure
+ * @param {number} value
+ * @param {number} range
+ * @returns {string}
+ */
 export function stripColour(measure, value, range) {
   const c = colours();
   if (!Number.isFinite(value)) return c.cell;

@@ -9,7 +9,11 @@ import { sigmoid } from '../objectives.js';
 import { tip } from '../tooltip.js';
 import { sumText } from './steptrack.js';
 
-/** @typedef {{record: object, row: number, token: number, k: number, derived: import('../derived.js').Derived, completion: object, arrays: import('../derived.js').TokenArrays, advantage: number, ratio: number, now: number, old: number, ref: number|undefined}} Facts */
+/**
+ * @typedef {{record: object, row: number, token: number, k: number, derived: import('../derived.js').Derived,
+ *   completion: object, arrays: import('../derived.js').TokenArrays, advantage: number, ratio: number, now: number,
+ *   old: number, ref: number|undefined}} Facts
+ */
 
 // Three decimals, so that the products are those of the numbers shown.
 const exact = (x) => fixed(x, 3);

@@ -9,7 +9,9 @@ import { state } from '../store.js';
 const HATCH = 'wb-hatch';
 
 /**
- * @param {SVGElement} svg  @param {import('../clipgeometry.js').Geometry} g  @param {import('../clipgeometry.js').Mark[]} marks
+ * @param {SVGElement} svg
+ * @param {import('../clipgeometry.js').Geometry} g
+ * @param {import('../clipgeometry.js').Mark[]} marks
  * @param {import('../derived.js').Derived} derived  @param {boolean} full  is there something to draw on the axes?
  */
 export function drawFrame(svg, g, marks, derived, full) {
@@ -30,14 +32,26 @@ export function drawFrame(svg, g, marks, derived, full) {
   redraw(svg, parts);
 }
 
-/** What a region of the plot means. @param {import('../clipgeometry.js').Geometry} g  @param {import('../clipgeometry.js').Panel} panel  @param {number} x  @param {number} y */
+/**
+ * What a region of the plot means.
+ * @param {import('../clipgeometry.js').Geometry} g
+ * @param {import('../clipgeometry.js').Panel} panel
+ * @param {number} x
+ * @param {number} y
+ */
 export function regionTip(g, panel, x, y) {
   const flat = panel.flat.some(([a, b]) => x >= a && x <= b);
   if (!flat || y <= g.top || y >= g.top + g.plot) return null;
   return { title: t('clip.flat'), text: t(panel.sign > 0 ? 'clip.flat.up' : 'clip.flat.down') };
 }
 
-/** What a bar of the histogram counts. @param {import('../clipgeometry.js').Geometry} g  @param {import('../clipgeometry.js').Panel} panel  @param {import('../clipgeometry.js').Mark[]} list  @param {number} x */
+/**
+ * What a bar of the histogram counts.
+ * @param {import('../clipgeometry.js').Geometry} g
+ * @param {import('../clipgeometry.js').Panel} panel
+ * @param {import('../clipgeometry.js').Mark[]} list
+ * @param {number} x
+ */
 export function binTip(g, panel, list, x) {
   const log = ((x - panel.left) / g.panelWidth) * (g.to - g.from) + g.from;
   const bin = Math.round(log / g.bin);

@@ -53,7 +53,11 @@ export function knobMarks(a) {
   });
 }
 
-/** Thin lines where a learned reward was trained anew, numbered at the foot. @param {object} a  @returns {SVGElement[]} */
+/**
+ * Thin lines where a learned reward was trained anew, numbered at the foot.
+ * @param {object} a
+ * @returns {SVGElement[]}
+ */
 export function rounds(a) {
   let free = -Infinity;
   return roundStarts().flatMap(({ number, step }) => {

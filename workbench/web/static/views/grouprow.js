@@ -44,7 +44,11 @@ function onRowClick(node, event) {
   else if (index !== selectedRow()) chooseRow(index);
 }
 
-/** Fill a row with a completion; nothing is touched that has not changed. @param {HTMLElement} node  @param {object} data */
+/**
+ * Fill a row with a completion; nothing is touched that has not changed.
+ * @param {HTMLElement} node
+ * @param {object} data
+ */
 export function drawRow(node, data) {
   node.data = data;
   const { record, index, scale, derived, longest } = data;

@@ -38,17 +38,12 @@ export function klPanel(a) {
         ? [label(a.left + 8, a.bottom - 10, t('curves.no_kl'), { 'font-size': a.font, fill: 'var(--ink2)' })]
         : []),
     ];
-  const area = lines
-    .map(
-      (p) =>
-        `M${p[0][0].toFixed(1)} ${y(0)}L${p.map(([x, v]) => `${x.toFixed(1)} ${y(v).toFixed(1)}`).join('L')}L${p.at(-1)[0].toFixed(1)} ${y(0)}Z`,
-    )
-    .join('');
+  const area = lines.map((p) => [[p[0][0], 0], ...p, [p.at(-1)[0], 0]]);
   const end = values.findLast(known);
   return [
     ...grid,
     title,
-    s('path', { d: area, fill: 'var(--kl)', 'fill-opacity': 0.13 }),
+    s('path', { d: path(area, y), fill: 'var(--kl)', 'fill-opacity': 0.13 }),
     s('path', {
       d: path(lines, y),
       fill: 'none',

@@ -9,7 +9,11 @@ import { knobGroups } from './knobgroups.js';
 
 let open = null;
 
-/** Close whatever popover is open; focus goes back to its chip. @param {boolean} [refocus]  @returns {boolean} was one open? */
+/**
+ * Close whatever popover is open; focus goes back to its chip.
+ * @param {boolean} [refocus]
+ * @returns {boolean} was one open?
+ */
 export function closePopover(refocus = false) {
   if (!open) return false;
   const { box, anchor } = open;

@@ -39,7 +39,10 @@ const unclipped = { key: 'unclipped', names: [], tones: [], text: () => '–' };
 const critic = { key: 'critic', names: ['explained_variance'], tones: INK, text: ([v]) => fixed(v), top: 1 };
 const pairs = { key: 'pairs', names: ['rewards/accuracies'], tones: INK, text: ([v]) => share(v), top: 1 };
 
-/** The five small panels of this run: what its method and its loss have in the place of dead groups and clip. @returns {object[]} */
+/**
+ * The five small panels of this run: what its method and its loss have in the place of dead groups and clip.
+ * @returns {object[]}
+ */
 export function sparks() {
   const first = { ppo: critic, dpo: pairs }[state.method] ?? dead;
   const byLoss = { cispo: cap, vespo: phi, sapo: unclipped, online: unclipped }[proposed().loss_type] ?? clip;

@@ -7,7 +7,9 @@ import { tip } from '../tooltip.js';
 
 /**
  * A hair line, a tip and a click on any plot over steps.
- * @param {HTMLElement} box  @param {HTMLElement} hair  @param {() => {x: Function, left: number, right: number, top?: number, bottom?: number}|null} axes
+ * @param {HTMLElement} box
+ * @param {HTMLElement} hair
+ * @param {() => {x: Function, left: number, right: number, top?: number, bottom?: number}|null} axes
  * @param {(step: number) => import('../tooltip.js').Tip|null} describe
  */
 export function stepHover(box, hair, axes, describe) {

@@ -58,7 +58,12 @@ function stepTip({ index, step, completion, token }) {
   };
 }
 
-/** A token's advantage as the sum it is: "+0.54 + 0.30 = +0.84". @param {object} completion  @param {number} token  @returns {string} */
+/**
+ * A token's advantage as the sum it is: "+0.54 + 0.30 = +0.84".
+ * @param {object} completion
+ * @param {number} token
+ * @returns {string}
+ */
 export function sumText(completion, token) {
   const parts = laterRewards(completion, token);
   const total = signed(parts.reduce((a, b) => a + b, 0));

@@ -6,7 +6,13 @@ import { colours, stripColour } from '../theme.js';
 const HEIGHT = 14;
 const LOW = [HEIGHT - 4, 4]; // top and height of a token that is left out: it is there, but weighs nothing
 
-/** Index of the token under the pointer, or −1. @param {HTMLCanvasElement} canvas  @param {PointerEvent} event  @param {number} longest  @returns {number} */
+/**
+ * Index of the token under the pointer, or −1.
+ * @param {HTMLCanvasElement} canvas
+ * @param {PointerEvent} event
+ * @param {number} longest
+ * @returns {number}
+ */
 export function tokenAt(canvas, event, longest) {
   if (event.clientX == null) return -1;
   const box = canvas.getBoundingClientRect();
@@ -15,7 +21,8 @@ export function tokenAt(canvas, event, longest) {
 
 /**
  * @param {HTMLCanvasElement} canvas
- * @param {{arrays: import('../derived.js').TokenArrays, steps: {end: number, reward: number}[], range: number, longest: number, pin: number|null, measure: string}} data
+ * @param {{arrays: import('../derived.js').TokenArrays, steps: {end: number, reward: number}[], range: number,
+ *   longest: number, pin: number|null, measure: string}} data
  */
 export function drawStrip(canvas, data) {
   const { width } = sizeOf(canvas);

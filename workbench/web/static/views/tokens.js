@@ -17,7 +17,11 @@ import { drawStep, makeStep } from './steptrack.js';
 
 const BANDS = 2.4; // a micro-bar reaches this many clip bands to each side
 
-/** Sizes of a line of chips; larger on large screens, with a track for the steps where there are any. @returns {{chip: number, step: number, bar: number, lane: number, gap: number, height: number, font: number, min: number}} */
+/**
+ * Sizes of a line of chips; larger on large screens, with a track for the steps where there are any.
+ * @returns {{chip: number, step: number, bar: number, lane: number, gap: number, height: number, font: number,
+ *   min: number}}
+ */
 export function lineMetrics() {
   const big = window.innerWidth >= 1500;
   const tall = big && window.innerHeight > 960;

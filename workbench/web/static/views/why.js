@@ -6,7 +6,10 @@ import { rich, t } from '../i18n.js';
 import { metric, recorded, selectedCompletion, updateIndex, updatesOf, viewedRow } from '../select.js';
 import { state } from '../store.js';
 
-/** @typedef {{row: object, record: object, mu: number, k: number, method: string, form: string, flat: boolean, budget: object}} Facts */
+/**
+ * @typedef {{row: object, record: object, mu: number, k: number, method: string, form: string, flat: boolean,
+ *   budget: object}} Facts
+ */
 
 // The first rule that holds is the one shown: what is most surprising comes first.
 const RULES = [
