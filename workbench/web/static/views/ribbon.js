@@ -135,7 +135,7 @@ function clipValue(u) {
 
 function ratioRange(u) {
   if (!known(u.ratio_min) || !known(u.ratio_max)) return '–';
-  const [low, high] = [fixed(u.ratio_min), u.ratio_max > 999 ? compact(u.ratio_max) : fixed(u.ratio_max)];
+  const [low, high] = [fixed(u.ratio_min), u.ratio_max >= 100 ? compact(u.ratio_max) : fixed(u.ratio_max)];
   return low === high ? low : `${low}–${high}`;
 }
 
