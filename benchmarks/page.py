@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import pairwise
 
 import psutil
@@ -20,7 +20,7 @@ STEPS = 15
 ROUNDS = 3
 TURNS = 8
 CAUGHT_UP_S = 2  # after which a page that stood still has drawn what it missed
-SETTLED_S = 15  # after which a browser has collected the garbage of a page's loading
+SETTLED_S = 45  # after which a browser has collected the garbage of its pages' loading
 NEWS_STEPS = 24
 NUM_WATCHERS = 8
 ASKING = """
@@ -87,6 +87,7 @@ def measure_watching(browser: Browser) -> None:
 
 def watchers(browser: Browser, address: str) -> Mapping[str, AbstractContextManager]:
     return {
+        "a browser without a page": nullcontext(),
         "1 page": tabs(browser, address, 1, in_front=1),
         f"{NUM_WATCHERS} tabs, one in front": tabs(browser, address, NUM_WATCHERS, in_front=1),
         f"{NUM_WATCHERS} windows side by side": tabs(browser, address, NUM_WATCHERS, in_front=NUM_WATCHERS),

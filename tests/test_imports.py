@@ -4,9 +4,12 @@ import gc
 import json
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
-from workbench.imports import quick_imports
+import pytest
+
+from workbench.imports import _remembered, quick_imports
 
 ROOT = Path(__file__).parents[1]
 PAGE_ONLY = ("gradio", "fastapi", "uvicorn", "plotly", "pandas")
@@ -57,15 +60,62 @@ result = [component_meta.create_or_modify_pyi.__module__, gr.events.EventListene
     assert outcome(program) == ["workbench.imports", "workbench.imports", 0]
 
 
-def test_transformers_reads_the_source_of_its_models_once():
+def test_transformers_reads_the_source_of_its_models_once_and_for_all():
     program = """
 from workbench.imports import quick_imports
 with quick_imports():
     import transformers, transformers.models
-from transformers.utils.import_utils import create_import_structure_from_path as scan
-result = [scan.cache_info().maxsize, scan.cache_info().hits > 100]
+from transformers.utils.import_utils import create_import_structure_from_path as find
+folder = transformers.models.__path__[0]
+num_read = find.cache_info().misses
+result = [num_read, find(folder) == find.__wrapped__.args[0](folder), len(find(folder)) > 100]
 """
-    assert outcome(program) == [None, True]
+    outcome(program)
+    assert outcome(program) == [2, True, True]
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is where installed packages are."""
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path / "installed"))
+    folder = tmp_path / "installed" / "transformers" / "models"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def scans_of(paths: list[Path]) -> tuple[list[str], list[object]]:
+    scanned: list[str] = []
+
+    def scan(path: Path) -> object:
+        scanned.append(path.name)
+        return {frozenset({"torch"}): {"llama": {str(len(scanned))}}}
+
+    return scanned, [_remembered(scan, path) for path in paths]
+
+
+def test_what_is_found_in_a_folder_is_remembered_as_long_as_it_is_the_same(models: Path):
+    (models / "__init__.py").touch()
+    scanned, found = scans_of([models, models, models / "__init__.py"])
+    assert scanned == ["models"]
+    assert found == [{frozenset({"torch"}): {"llama": {"1"}}}] * 3
+    (models / "another").mkdir()
+    assert scans_of([models, models])[0] == ["models"]
+
+
+def test_what_is_kept_may_be_broken_or_impossible_to_keep(models: Path):
+    scans_of([models])
+    (kept,) = (models / "__pycache__").iterdir()
+    kept.write_bytes(b"broken")
+    assert scans_of([models, models])[0] == ["models"]
+    kept.unlink()
+    (models / "__pycache__").rmdir()
+    (models / "__pycache__").touch()  # where a folder should be
+    assert scans_of([models, models])[0] == ["models"] * 2
+
+
+def test_folders_in_which_somebody_may_be_at_work_are_read_each_time(models: Path, tmp_path: Path):
+    own = tmp_path / "transformers" / "models"
+    assert scans_of([own, own, models / "llama", models / "llama"])[0] == ["models", "models", "llama", "llama"]
 
 
 def test_transformers_compiles_the_patterns_that_it_looks_for_and_no_others():

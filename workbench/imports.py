@@ -1,14 +1,18 @@
-"""Importing the large libraries without work whose result nobody reads: half of Gradio's own time, to begin with."""
+"""Importing the large libraries without work that nobody reads, half of Gradio's own time, or that was done before."""
 
 import functools
 import gc
+import marshal
+import os
 import re
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from importlib.util import spec_from_file_location
+from importlib.util import cache_from_source, spec_from_file_location
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -53,11 +57,32 @@ def _write_no_docs(module: ModuleType) -> None:
         module.EventListener.set_doc = lambda listener, component: None
 
 
-def _read_models_once(module: ModuleType) -> None:
-    """transformers reads the source of all its models twice: its cache holds 128 of some 550 folders."""
+def _remember_models(module: ModuleType) -> None:
+    """transformers reads the source of all its models for the names in it, some 550 folders, twice in every process.
+
+    Its cache holds 128. What it finds is kept beside its compiled modules, for as long as the folder stays as it is.
+    """
     scan = getattr(module.__dict__.get("create_import_structure_from_path"), "__wrapped__", None)
     if scan is not None:
-        module.__dict__["create_import_structure_from_path"] = functools.cache(scan)
+        module.__dict__["create_import_structure_from_path"] = functools.cache(functools.partial(_remembered, scan))
+
+
+def _remembered(scan: Callable[[Any], Any], path: Any) -> Any:
+    """Return what `scan` finds in transformers' models, or found before; elsewhere what it finds."""
+    models = Path(path).parent if os.path.isfile(path) else Path(path)
+    if models.name != "models" or not models.is_relative_to(sysconfig.get_path("purelib")):
+        return scan(path)  # part of the whole, or somebody's own copy, in which models are edited
+    kept = Path(cache_from_source(str(models / "names.py"))).with_suffix(".marshal")
+    try:
+        return marshal.loads(kept.read_bytes())[models.stat().st_mtime_ns]
+    except (OSError, EOFError, ValueError, TypeError, KeyError):
+        found = scan(path)
+    with suppress(OSError, ValueError):  # it cannot be written, or not as it is: the next process reads again
+        kept.parent.mkdir(exist_ok=True)
+        part = kept.with_suffix(f".{os.getpid()}")
+        part.write_bytes(marshal.dumps({models.stat().st_mtime_ns: found}))
+        part.replace(kept)
+    return found
 
 
 class _PatternWhenAsked:
@@ -81,7 +106,7 @@ def _compile_patterns_when_asked(module: ModuleType) -> None:
 _AMENDED: dict[str, Callable[[ModuleType], None]] = {
     "gradio.component_meta": _write_no_stubs,
     "gradio.events": _write_no_docs,
-    "transformers.utils.import_utils": _read_models_once,
+    "transformers.utils.import_utils": _remember_models,
     "transformers.core_model_loading": _compile_patterns_when_asked,
 }
 
