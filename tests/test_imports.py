@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.imports import _remembered, quick_imports
+from workbench.imports import quick_imports, remembered
 
 ROOT = Path(__file__).parents[1]
 PAGE_ONLY = ("gradio", "fastapi", "uvicorn", "plotly", "pandas")
@@ -90,7 +90,7 @@ def scans_of(paths: list[Path]) -> tuple[list[str], list[object]]:
         scanned.append(path.name)
         return {frozenset({"torch"}): {"llama": {str(len(scanned))}}}
 
-    return scanned, [_remembered(scan, path) for path in paths]
+    return scanned, [remembered(scan, path) for path in paths]
 
 
 def test_what_is_found_in_a_folder_is_remembered_as_long_as_it_is_the_same(models: Path):

@@ -64,10 +64,10 @@ def _remember_models(module: ModuleType) -> None:
     """
     scan = getattr(module.__dict__.get("create_import_structure_from_path"), "__wrapped__", None)
     if scan is not None:
-        module.__dict__["create_import_structure_from_path"] = functools.cache(functools.partial(_remembered, scan))
+        module.__dict__["create_import_structure_from_path"] = functools.cache(functools.partial(remembered, scan))
 
 
-def _remembered(scan: Callable[[Any], Any], path: Any) -> Any:
+def remembered(scan: Callable[[Any], Any], path: Any) -> Any:
     """Return what `scan` finds in transformers' models, or found before; elsewhere what it finds."""
     models = Path(path).parent if os.path.isfile(path) else Path(path)
     if models.name != "models" or not models.is_relative_to(sysconfig.get_path("purelib")):

@@ -27,7 +27,7 @@ _ABOUT = "wb-about"
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 # In the page's language, and answered in the order asked: a late answer to an old question would undo a newer choice.
 _FILLING: dict[str, Any] = _PRIVATE | {
-    "js": "(_, ...chosen) => [document.documentElement.lang, ...chosen]",
+    "js": "(_, ...chosen) => [document.documentElement.lang.startsWith('zh') ? 'zh' : 'en', ...chosen]",
     "concurrency_id": "wb-form",
 }
 _ON_TRAINED = """(...refusals) => {
@@ -140,19 +140,19 @@ def _connect_fields(form: SetupForm) -> None:
     """Let a preset fill the form, and the fields on which others depend show and hide them."""
     fields, dependents = form.fields, [*form.folds.values(), *form.about.values()]
 
-    def choose_group(tag: str, group: str) -> Updates:
+    def choose_group(lang: str, group: str) -> Updates:
         first = next(name for name, preset in PRESETS.items() if preset.group == group)
-        choices = gr.update(choices=choices_of("preset", _language(tag), group), value=first)
-        return {fields["preset"]: choices} | choose_preset(tag, first)
+        choices = gr.update(choices=choices_of("preset", lang, group), value=first)
+        return {fields["preset"]: choices} | choose_preset(lang, first)
 
-    def choose_preset(tag: str, preset: str) -> Updates:
-        filled, lang = preset_values(preset), _language(tag)
+    def choose_preset(lang: str, preset: str) -> Updates:
+        filled = preset_values(preset)
         about = {form.about["preset"]: preset_words(preset, lang)}
         values = {fields[name]: gr.update(value=value) for name, value in filled.items()}
         return about | values | _dependents(form, filled, lang)
 
-    def depend(tag: str, *values: Any) -> Updates:
-        return _dependents(form, dict(zip(_DECIDING, values, strict=True)), _language(tag))
+    def depend(lang: str, *values: Any) -> Updates:
+        return _dependents(form, dict(zip(_DECIDING, values, strict=True)), lang)
 
     filled = [fields[name] for name in preset_values(_START)]
     outputs = [fields["preset"], *filled, *dependents]
@@ -187,8 +187,7 @@ def _connect_language(page: gr.Blocks, form: SetupForm, button: gr.Button) -> No
     )
     chosen = [form.fields[name] for name in ("preset_group", "preset", "method", "bug")]
 
-    def label(tag: str, group: str, preset: str, method: str, bug: str) -> Updates:
-        lang = _language(tag)
+    def label(lang: str, group: str, preset: str, method: str, bug: str) -> Updates:
         updates: Updates = {button: gr.update(value=phrase("button", lang))}
         updates |= {title: section_words(name, lang) for name, title in form.titles.items()}
         for name, component in form.fields.items():
@@ -205,8 +204,3 @@ def _connect_language(page: gr.Blocks, form: SetupForm, button: gr.Button) -> No
     bridge.language(label, [form.lang, *chosen], outputs, **_FILLING)
     # an event of the element itself would be lost where it is made before Gradio listens
     page.load(label, [form.lang, *chosen], outputs, **_FILLING)
-
-
-def _language(tag: str) -> str:
-    """Return the language of our words for a page whose `lang` attribute is `tag`."""
-    return "zh" if tag.startswith("zh") else "en"
