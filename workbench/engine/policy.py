@@ -176,9 +176,10 @@ def _fast_paths(
         paths -= {"parallel_parts"}
     if dtype == torch.bfloat16:
         paths -= {"merged_rollout", "folded_update"}
-    is_folded_on_cpu = {"lean_model", "merged_rollout"} <= paths and device.type == "cpu" and dtype == torch.float32
-    if not is_folded_on_cpu or not hasattr(torch.jit, "script"):  # deprecated: it may be gone one day
-        paths -= {"compiled_decode"}
+    can_compile = device.type == "cpu" and hasattr(torch.jit, "script")  # deprecated: it may be gone one day
+    for compiled, folded in (("compiled_decode", "merged_rollout"), ("compiled_pass", "folded_update")):
+        if not can_compile or not {"lean_model", folded} <= paths:
+            paths -= {compiled}
     return frozenset(paths)
 
 

@@ -2,8 +2,9 @@
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,9 @@ from torch import Tensor
 from workbench.engine.batch import TokenBatch
 from workbench.engine.lean.forward import states
 from workbench.engine.lean.head import TokenLogps
+from workbench.engine.lean.packed import Packed
 from workbench.engine.lean.weights import LeanWeights
+from workbench.engine.lean.wholepass import WholePass
 from workbench.engine.parallel import in_parallel
 from workbench.engine.policy import Policy
 from workbench.grpo import exact_kl, logps_and_entropy, token_entropy
@@ -22,6 +25,7 @@ LOGITS_IN_A_PASS = 2**28  # a gibibyte in float32; the gradient needs as much ag
 BYTES_IN_A_PASS = 2**32  # of what our own forward pass keeps for the gradient
 ROWS_OF_A_WORKER = 32  # where parts are worked on at the same time
 Part = tuple[Int[Tensor, " R"], TokenBatch]  # row numbers, and their batch
+States = Callable[[Packed], Float[Tensor, "M I"]]  # the final state that predicts each completion token
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +79,8 @@ class LeanScorer(Scorer):
     """Our own forward pass, over the tokens alone."""
 
     weights: LeanWeights
-    reference: LeanWeights | None  # for the exact KL
+    states: States
+    reference: States | None  # for the exact KL
     holds_logits: bool  # of a whole part: the exact KL and the entropy's gradient need them
     shares_prompts: bool
     most_rows: int  # the same however many workers there are, so that equal seeds give equal runs
@@ -84,14 +89,14 @@ class LeanScorer(Scorer):
     def score(self, batch: TokenBatch, *, entropy_has_gradient: bool = False) -> Scores:
         packed = batch.packed(shares_prompts=self.shares_prompts)
         head, temperature = self.weights.head, batch.temperature
-        predicting = states(self.weights, packed)
+        predicting = self.states(packed)
         if self.reference is None and not entropy_has_gradient:
             logps, entropy = TokenLogps.apply(predicting, head, packed.targets, temperature)  # type: ignore[misc]
             return Scores(packed.padded(logps), packed.padded(entropy))
         ref_logits = None
         if self.reference is not None:
             with torch.no_grad():
-                ref_logits = F.linear(states(self.reference, packed), head)
+                ref_logits = F.linear(self.reference(packed), head)
         logits = F.linear(predicting, head)
         scores = _scores(logits, ref_logits, packed.targets, temperature, entropy_has_gradient)
         return Scores(*(None if score is None else packed.padded(score) for score in scores))  # type: ignore[arg-type]
@@ -121,12 +126,17 @@ def _lean_scorer(
 ) -> LeanScorer:
     return LeanScorer(
         weights=weights,
-        reference=reference,
+        states=_states(policy, weights),
+        reference=None if reference is None else _states(policy, reference),
         holds_logits=holds_logits,
         shares_prompts="shared_prompt" in policy.fast_paths,
         most_rows=ROWS_OF_A_WORKER if "parallel_parts" in policy.fast_paths else sys.maxsize,
         num_workers=policy.num_workers,
     )
+
+
+def _states(policy: Policy, weights: LeanWeights) -> States:
+    return WholePass(weights) if "compiled_pass" in policy.fast_paths else partial(states, weights)
 
 
 def score(

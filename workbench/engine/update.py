@@ -1,7 +1,7 @@
 """The μ inner updates on one batch, each one's forward pass recorded, so that the ratio can be seen leaving 1."""
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Float
@@ -80,6 +80,7 @@ def _accumulate(
         terms = objective.terms(rows, micro, scores, old)
         gradient, *to_weights = _gradients(terms.loss, (scores.logps, *weights))
         coefficients = torch.zeros_like(scores.logps) if gradient is None else -gradient
+        terms = replace(terms, loss=terms.loss.detach())  # lets go of the part's activations
         return (scores.logps.detach(), scores.entropy.detach(), coefficients), terms, tuple(to_weights)
 
     parts = scorer.parts(batch, micro_batch_size, objective.kept_together)
@@ -107,11 +108,11 @@ def _whole(parts: list[tuple[Tensor, LossTerms]], batch: TokenBatch) -> LossTerm
     whole = {}
     for name, values in _by_field(parts):
         if values[0].dim() == 0:
-            whole[name] = torch.stack([value.detach() for value in values]).sum()
+            whole[name] = torch.stack(values).sum()
             continue
         whole[name] = torch.full(batch.mask.shape, int(name == "ratio"), dtype=values[0].dtype, device=values[0].device)
         for (rows, _), value in zip(parts, values, strict=True):
-            whole[name][rows, : value.shape[1]] = value.detach()
+            whole[name][rows, : value.shape[1]] = value
     return LossTerms(**whole)
 
 

@@ -154,6 +154,22 @@ FAST_PATHS: Mapping[str, FastPath] = {
             "需要 CPU、float32、合并适配器、Llama、Qwen2 或 Qwen3 类模型，以及带有 TorchScript 的 torch。",
         ),
     ),
+    "compiled_pass": FastPath(
+        title=("compiled pass", "编译的前向反向"),
+        meaning=(
+            "In scoring and update a part of the batch is one call forward and one call backward, compiled by "
+            "TorchScript, its gradient written by hand; log-probabilities and gradients are equal to 1e-5 in float32.",
+            "打分和更新时，批次的每一块由 TorchScript 编译成前向、反向各一次调用，梯度由手写公式给出；"
+            "float32 下对数概率和梯度相差不超过 1e-5。",
+        ),
+        stages=("score", "update"),
+        needs=(
+            "It needs a CPU, float32, the folded update, a Llama-, Qwen2- or Qwen3-type model, a torch that has "
+            "TorchScript, and rows so short that their attention's scores can be held.",
+            "需要 CPU、float32、合并后更新、Llama、Qwen2 或 Qwen3 类模型、带有 TorchScript 的 torch，"
+            "以及足够短、放得下注意力分数的序列。",
+        ),
+    ),
     "cuda_graphs": FastPath(
         title=("CUDA graphs", "CUDA 图"),
         meaning=(

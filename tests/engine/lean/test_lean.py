@@ -27,12 +27,30 @@ SWITCHES = (
     "shared_prompt",
     "folded_update",
     "compiled_decode",
+    "compiled_pass",
     "parallel_parts",
 )
 
 
 def without(policy, *names):
     return replace(policy, fast_paths=policy.fast_paths - set(names))
+
+
+def held_by(node):
+    """Yield the tensors that a compiled pass in a graph holds."""
+    if node is None:
+        return
+    yield from tensors_in(getattr(node, "kept", ()))
+    for below, _ in node.next_functions:
+        yield from held_by(below)
+
+
+def tensors_in(held):
+    if isinstance(held, torch.Tensor):
+        yield held
+    elif isinstance(held, (tuple, list)):
+        for one in held:
+            yield from tensors_in(one)
 
 
 def test_log_probabilities_entropies_and_gradients_are_transformers_own(make_policy, lean_folder):
@@ -156,8 +174,9 @@ def test_where_whole_logits_are_needed_fewer_rows_are_scored_at_once(make_policy
     assert len(scorer_of(policy).parts(batch, 64)) == 1
 
 
-def test_a_pass_keeps_no_more_for_its_gradient_than_is_reckoned_with(make_policy):
-    policy = make_policy()
+@pytest.mark.parametrize("off", [(), ("compiled_pass",)])
+def test_a_pass_keeps_no_more_for_its_gradient_than_is_reckoned_with(make_policy, off):
+    policy = make_policy(plain_paths=off)
     scorer = scorer_of(policy)
     assert isinstance(scorer, LeanScorer)
     batch = sample_batch(policy, KNOBS)
@@ -169,10 +188,13 @@ def test_a_pass_keeps_no_more_for_its_gradient_than_is_reckoned_with(make_policy
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         scores = scorer.score(batch)
+        for tensor in held_by(scores.logps.grad_fn):
+            keep(tensor)
     weights = sum(w.numel() * w.element_size() for w in policy.model.parameters())
     tokens = batch.mask.numel() + batch.prompt_ids.numel()
     head = batch.mask.numel() * 262 * 4  # the probabilities are kept, where they are few
     assert scores.logps.requires_grad
+    assert sum(kept.values()) > 4 * batch.mask.sum() * policy.model.config.intermediate_size
     assert sum(kept.values()) <= tokens * scorer.weights.bytes_per_token + 2 * weights + head
 
 

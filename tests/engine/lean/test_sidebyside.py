@@ -8,7 +8,8 @@ import torch
 
 from tests.engine.arrays import PROMPTS, finish, sample
 from workbench.engine.lean import sidebyside
-from workbench.engine.lean.manytokens import compiled_sampling, sample_rows
+from workbench.engine.lean.compiled import compiled
+from workbench.engine.lean.manytokens import sample_rows
 from workbench.engine.prompts import encode_prompts
 from workbench.engine.sampling import sample_groups
 from workbench.run.knobs import Knobs
@@ -55,12 +56,12 @@ def test_prompts_of_one_length_need_no_padding_and_give_the_same(make_policy, le
 
 def test_compiled_and_not_the_loop_is_the_same(make_policy, small_parts, monkeypatch):
     policy = ending_often(make_policy())
-    compiled = sample(policy, KNOBS)[1]
-    assert compiled_sampling() is not sample_rows
-    monkeypatch.setattr(sidebyside, "compiled_sampling", lambda: sample_rows)
+    found = sample(policy, KNOBS)[1]
+    assert compiled(sample_rows) is not sample_rows
+    monkeypatch.setattr(sidebyside, "compiled", lambda function: function)
     eager = sample(policy, KNOBS)[1]
-    for f in fields(compiled):
-        torch.testing.assert_close(getattr(compiled, f.name), getattr(eager, f.name), atol=1e-6, rtol=1e-6)
+    for f in fields(found):
+        torch.testing.assert_close(getattr(found, f.name), getattr(eager, f.name), atol=1e-6, rtol=1e-6)
 
 
 def test_while_nobody_looks_the_parts_wait_and_what_is_drawn_in_pieces_is_the_same(make_policy, monkeypatch):
@@ -119,6 +120,6 @@ def test_an_error_in_a_part_is_raised(make_policy, monkeypatch):
 def test_a_torch_without_torchscript_samples_the_other_way(make_policy, monkeypatch):
     monkeypatch.delattr(torch.jit, "script")
     policy = make_policy()
-    assert "compiled_decode" not in policy.fast_paths
+    assert not {"compiled_decode", "compiled_pass"} & policy.fast_paths
     assert not sidebyside.is_side_by_side(policy)
     assert sample(policy, KNOBS)[1].mask.any()

@@ -3,16 +3,14 @@
 It computes what `sampling.py` and `rollout.py` do. TorchScript knows no shapes: they are in the comments.
 """
 
-import warnings
-from collections.abc import Callable
-from functools import cache
 from typing import NamedTuple, no_type_check
 
 import torch
 from torch import Tensor
 
 from workbench.engine.drawing import draw, likeliest, seen
-from workbench.engine.lean.onetoken import Rows, TokenWeights, read
+from workbench.engine.lean.onetoken import Rows, read
+from workbench.engine.lean.products import Products
 
 
 class SamplingOptions(NamedTuple):
@@ -60,18 +58,9 @@ class Waiting(NamedTuple):
     counts: list[Tensor]
 
 
-@cache
-def compiled_sampling() -> Callable[..., SamplingState]:
-    """Return `sample_rows`, compiled. Its first two calls take some hundredths of a second longer than the others."""
-    with warnings.catch_warnings():
-        # torch advises torch.compile instead, which needs a C++ compiler on the user's machine and takes many seconds
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return torch.jit.script(sample_rows)
-
-
 @no_type_check  # TorchScript reads the annotations, and these are all that it knows
 def sample_rows(
-    weights: TokenWeights,
+    weights: Products,
     state: SamplingState,
     chances: Tensor,  # [T, R]
     options: SamplingOptions,

@@ -99,6 +99,11 @@ class Packed:
     targets: Int[Tensor, " M"]
     mask: Bool[Tensor, "B T"]
 
+    @cached_property
+    def moves(self) -> dict[Any, Any]:
+        """Return what `moves.py` has worked out so far."""
+        return {}
+
     def padded(self, values: Float[Tensor, " M"]) -> Float[Tensor, "B T"]:
         """Return one value a completion token as rows, with gradient; padding is 0."""
         return values.new_zeros(self.mask.shape).masked_scatter(self.mask, values)

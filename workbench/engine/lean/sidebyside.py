@@ -10,9 +10,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from workbench.engine.drawing import NOT_FINITE
+from workbench.engine.lean.compiled import compiled
 from workbench.engine.lean.decoder import LeanDecoder
-from workbench.engine.lean.manytokens import Noted, SamplingOptions, SamplingState, compiled_sampling
-from workbench.engine.lean.onetoken import Rows, in_pairs, token_weights, turns
+from workbench.engine.lean.manytokens import Noted, SamplingOptions, SamplingState, sample_rows
+from workbench.engine.lean.onetoken import Rows
+from workbench.engine.lean.products import in_pairs, products, turns
 from workbench.engine.parallel import in_background
 from workbench.engine.policy import Policy
 from workbench.engine.prompts import PromptBatch
@@ -84,8 +86,8 @@ class _Sampling:
         self._prompts = LeanDecoder(weights, prompts, 1, 0)
         self._prompt_of = torch.arange(len(prompts.texts)).repeat_interleave(num_generations)
         self._num_padding = (~prompts.mask).sum(1) if prompts.has_padding else None
-        self._sample_rows, self._weights = compiled_sampling(), token_weights(weights)
-        self._turns = turns(weights, prompts.ids.shape[1] + len(chances))
+        self._sample_rows, self._weights = compiled(sample_rows), products(weights, for_few_rows=True)
+        self._turns = turns(weights, torch.arange(prompts.ids.shape[1] + len(chances)))
         self._chances, self._rollout = chances, rollout
         self._options = SamplingOptions(
             temperature=knobs.temperature,
