@@ -3,6 +3,7 @@ import threading
 import pytest
 import torch
 
+from workbench.engine import threads
 from workbench.engine.parallel import in_parallel
 from workbench.engine.policy import load_policy
 from workbench.engine.threads import count_useful_threads, use_threads
@@ -59,3 +60,17 @@ def test_a_larger_model_leaves_the_threads_to_torch(make_config):
 def test_the_self_test_never_asks_for_more_threads_than_there_are():
     assert count_useful_threads(1) == 1
     assert 1 <= count_useful_threads(2) <= 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "best"),
+    [
+        ({1: 1.0, 2: 0.5, 4: 0.3, 8: 0.2}, 8),
+        ({1: 1.0, 2: 1.0, 4: 1.04, 8: 1.1}, 4),
+        ({1: 1.0, 2: 1.2, 4: 0.5}, 1),
+    ],
+)
+def test_another_thread_is_taken_unless_the_work_takes_longer_with_it(monkeypatch, seconds, best):
+    """What gains nothing in the moment of the test, with a core that is busy, gains in the rest of the run."""
+    monkeypatch.setattr(threads, "_seconds", seconds.__getitem__)
+    assert count_useful_threads(max(seconds)) == best

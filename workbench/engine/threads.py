@@ -10,7 +10,7 @@ from workbench.engine.policy import Policy
 from workbench.run.config import RunConfig
 
 _REPEATS = 5  # of each number of threads, the best of which counts
-_WORTH_IT = 1.1  # less than this much faster, and another thread stays out of the way
+_NO_SLOWER = 1.05  # a thread that gains nothing now costs nothing, and gains when its core is free again
 
 
 def use_threads(config: RunConfig, policy: Policy) -> None:
@@ -30,14 +30,14 @@ def use_threads(config: RunConfig, policy: Policy) -> None:
 
 
 def count_useful_threads(limit: int) -> int:
-    """Return how many threads, at most `limit`, finish a work of many small products soonest."""
+    """Return how many threads, at most `limit`, finish a work of many small products no later than fewer do."""
     best, shortest = 1, _seconds(1)
     number = 2
     while number <= limit:
         seconds = _seconds(number)
-        if seconds * _WORTH_IT > shortest:
+        if seconds > _NO_SLOWER * shortest:
             break
-        best, shortest, number = number, seconds, 2 * number
+        best, shortest, number = number, min(seconds, shortest), 2 * number
     return best
 
 

@@ -83,15 +83,12 @@ def _block_moves(block: Block, packed: Packed, first: int, num_heads: int, num_k
     gathered = own.new_full((num_rows * num_heads * num_tokens,), len(packed.token_ids) * num_heads)
     of_tokens = (first + torch.arange(len(block)))[:, None] * num_heads + torch.arange(num_heads)
     gathered[_rows(block, num_heads, num_tokens)] = of_tokens
-    width, heads, kv = num_heads + 2 * num_kv, torch.arange(num_heads), num_heads + torch.arange(num_kv)
-
-    def head_rows(tokens: Int[Tensor, "R L"], some: Int[Tensor, " h"]) -> Int[Tensor, " n"]:
-        return (tokens[:, None] * width + some[:, None]).flatten()
-
+    width = num_heads + 2 * num_kv
+    keys = (seen[:, None] * width + num_heads + torch.arange(num_kv)[:, None]).flatten()
     return BlockMoves(
-        queries=head_rows(own, heads),
-        keys=head_rows(seen, kv),
-        values=head_rows(seen, num_kv + kv),
+        queries=(own[:, None] * width + torch.arange(num_heads)[:, None]).flatten(),
+        keys=keys,
+        values=keys + num_kv,
         gathered=gathered,
         bias=bias,
         prompt=prompt,

@@ -104,6 +104,11 @@ class Packed:
         """Return what `moves.py` has worked out so far."""
         return {}
 
+    @property
+    def num_positions(self) -> int:
+        """Return how many positions there are: the tokens of a row at most."""
+        return self.prompts.shape[1] + max(block.shape[1] for block in self.completions)
+
     def padded(self, values: Float[Tensor, " M"]) -> Float[Tensor, "B T"]:
         """Return one value a completion token as rows, with gradient; padding is 0."""
         return values.new_zeros(self.mask.shape).masked_scatter(self.mask, values)

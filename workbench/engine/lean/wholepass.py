@@ -38,7 +38,7 @@ class WholePass:
         """Return the states, and what `gradients` needs of the pass: nothing unless `keeps`."""
         weights = self._weights
         num_turned = weights.num_heads + weights.num_key_value_heads
-        turn = turns(weights, packed.positions)[:, :num_turned]
+        turn = turns(weights, torch.arange(packed.num_positions))[:, :num_turned][packed.positions]
         where = moves(packed, weights.num_heads, weights.num_key_value_heads)
         read, kept = self._read_all(self._products, packed.token_ids, turn, where, keeps)
         return read[packed.source], (turn, where, kept) if keeps else None
