@@ -3,6 +3,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.engine.learners import make_learner, see_step
+from workbench.engine import limits
 from workbench.engine.limits import (
     ModelCost,
     Reading,
@@ -13,7 +14,9 @@ from workbench.engine.limits import (
     update_flops,
 )
 from workbench.engine.machine import Machine, measure_machine
+from workbench.engine.policy import load_policy
 from workbench.engine.speed import limits_of
+from workbench.run.config import RunConfig
 from workbench.run.knobs import Knobs
 
 COST = ModelCost(trunk=10, head=5, adapter=2, folding=20, attention=3, weight_bytes=30, cache_bytes=10)
@@ -86,3 +89,12 @@ def test_a_steps_limits_come_from_its_own_lengths(make_config, monkeypatch):
     prompts, lengths = data.samples.prompts.mask.sum(1), data.samples.rollout.lengths
     wanted = step_limits(learner.yardstick, prompts, lengths, num_updates=2, num_reference_passes=1)
     assert limits_of(data, learner) == pytest.approx(wanted)
+
+
+def test_a_yardstick_measured_again_keeps_the_better_of_each_rate(monkeypatch):
+    """Of a machine whose cores were busy at one time and whose memory was at the other."""
+    policy = load_policy(RunConfig(device="cpu"))
+    found = iter([Machine(5.0, 70.0), Machine(6.0, 60.0)])
+    monkeypatch.setattr(limits, "measure_machine", lambda *arguments: next(found))
+    yardstick = Yardstick.of(policy)
+    assert yardstick.again(policy) == Yardstick(yardstick.cost, Machine(6.0, 70.0))

@@ -3,10 +3,12 @@ import threading
 import pytest
 import torch
 
-from workbench.engine import threads
+from workbench.engine import threads, trainer
 from workbench.engine.parallel import in_parallel
 from workbench.engine.policy import load_policy
-from workbench.engine.threads import count_useful_threads, use_threads
+from workbench.engine.threads import count_useful_threads, use_more_threads, use_threads
+from workbench.run.knobs import KnobBoard, Knobs
+from workbench.run.record import StepRecord
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +76,31 @@ def test_another_thread_is_taken_unless_the_work_takes_longer_with_it(monkeypatc
     """What gains nothing in the moment of the test, with a core that is busy, gains in the rest of the run."""
     monkeypatch.setattr(threads, "_seconds", seconds.__getitem__)
     assert count_useful_threads(max(seconds)) == best
+
+
+def test_a_run_that_began_while_the_cores_were_busy_takes_them_when_they_are_free(make_config, monkeypatch):
+    """At steps 2, 4, 8 …; never fewer than before, and never where the settings say how many."""
+    config = make_config()
+    policy = load_policy(config)
+    monkeypatch.setattr(threads.os, "cpu_count", lambda: 4)
+    for useful, expected in ((1, 1), (4, 4), (2, 4)):
+        monkeypatch.setattr(threads, "count_useful_threads", lambda limit, useful=useful: useful)
+        use_more_threads(config, policy)
+        assert policy.num_workers == expected
+    policy.num_workers = 2
+    for other in (make_config(num_threads=2), make_config(plain_paths=("parallel_parts",))):
+        fixed = load_policy(other)
+        fixed.num_workers = 2
+        monkeypatch.setattr(threads, "count_useful_threads", lambda limit: 4)
+        use_more_threads(other, fixed)
+        assert fixed.num_workers == 2
+
+
+def test_the_machine_is_put_to_the_test_again_at_powers_of_two(make_config, monkeypatch):
+    tested = []
+    monkeypatch.setattr(trainer, "use_more_threads", lambda config, policy: tested.append(len(records)))
+    records = []
+    for event in trainer.train(make_config(max_steps=9), KnobBoard(Knobs(num_generations=2, max_completion_length=3))):
+        if isinstance(event, StepRecord):
+            records.append(event)
+    assert [done + 1 for done in tested] == [2, 4, 8]

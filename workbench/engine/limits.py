@@ -129,8 +129,18 @@ class Yardstick:
     def of(cls, policy: Policy) -> "Yardstick":
         """Return that of a policy; the machine is put to a short test, with as many threads as the run may use."""
         cost = ModelCost.of(policy.model)
-        num_threads = max(torch.get_num_threads(), policy.num_workers)
-        return cls(cost, measure_machine(policy.device, policy.dtype, cost.weight_bytes, num_threads))
+        return cls(cost, _measured(policy, cost))
+
+    def again(self, policy: Policy) -> "Yardstick":
+        """Return the yardstick with the better of its own rates and of those measured now."""
+        now, before = _measured(policy, self.cost), self.machine
+        rates = max(now.flops_per_second, before.flops_per_second), max(now.bytes_per_second, before.bytes_per_second)
+        return Yardstick(self.cost, Machine(*rates))
+
+
+def _measured(policy: Policy, cost: ModelCost) -> Machine:
+    num_threads = max(torch.get_num_threads(), policy.num_workers)
+    return measure_machine(policy.device, policy.dtype, cost.weight_bytes, num_threads)
 
 
 def step_limits(

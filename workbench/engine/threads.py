@@ -25,8 +25,15 @@ def use_threads(config: RunConfig, policy: Policy) -> None:
         torch.set_num_threads(config.num_threads or os.cpu_count() or 1)
         return
     torch.set_num_threads(1)
-    can_share = "parallel_parts" in policy.fast_paths
-    policy.num_workers = (config.num_threads or count_useful_threads(os.cpu_count() or 1)) if can_share else 1
+    if "parallel_parts" in policy.fast_paths:
+        policy.num_workers = config.num_threads or count_useful_threads(os.cpu_count() or 1)
+
+
+def use_more_threads(config: RunConfig, policy: Policy) -> None:
+    """Let the test decide again, where it found fewer threads of use than there are cores. No number depends on it."""
+    limit = os.cpu_count() or 1
+    if "parallel_parts" in policy.fast_paths and not config.num_threads and policy.num_workers < limit:
+        policy.num_workers = max(policy.num_workers, count_useful_threads(limit))
 
 
 def count_useful_threads(limit: int) -> int:
