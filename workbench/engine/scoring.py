@@ -42,6 +42,11 @@ class Scorer(ABC):
 
     num_workers = 1
 
+    @property
+    def is_compiled(self) -> bool:
+        """Return whether some part went through the compiled pass."""
+        return False
+
     @abstractmethod
     def score(self, batch: TokenBatch, *, entropy_has_gradient: bool = False) -> Scores:
         """Return each completion token's log-probability (with gradient), entropy and, if it was asked for, exact KL.
@@ -85,6 +90,10 @@ class LeanScorer(Scorer):
     shares_prompts: bool
     most_rows: int  # the same however many workers there are, so that equal seeds give equal runs
     num_workers: int
+
+    @property
+    def is_compiled(self) -> bool:
+        return isinstance(self.states, WholePass) and self.states.is_used
 
     def score(self, batch: TokenBatch, *, entropy_has_gradient: bool = False) -> Scores:
         packed = batch.packed(shares_prompts=self.shares_prompts)

@@ -24,6 +24,7 @@ def fast_paths_of(data: StepData, learner: Learner) -> tuple[str, ...]:
         "no_old_pass": isinstance(data.objective, WithoutRatio),
         "length_sorted": is_lean,
         "compiled_decode": not _is_sampled(learner),
+        "compiled_pass": not data.updates.is_compiled,
         "cuda_graphs": not _is_sampled(learner) or not is_replayed(policy),
     }
     return tuple(name for name in FAST_PATHS if name in policy.fast_paths and not is_useless.get(name, False))

@@ -11,7 +11,7 @@ from workbench.engine.batch import TokenBatch
 from workbench.engine.objective import InnerUpdate, Objective
 from workbench.engine.parallel import in_parallel
 from workbench.engine.policy import Policy
-from workbench.engine.scoring import Part, scorer_of
+from workbench.engine.scoring import Part, Scorer, scorer_of
 from workbench.engine.storage import gradients_of, num_bytes
 from workbench.grpo import LossTerms
 from workbench.run.knobs import Knobs
@@ -25,6 +25,7 @@ class Updates:
     old_logps: Float[Tensor, "B T"]
     inner: tuple[InnerUpdate, ...]
     gradient_bytes: int
+    is_compiled: bool  # some part's pass was
 
 
 def update_policy(
@@ -45,11 +46,15 @@ def update_policy(
     is spent on them. An update whose gradient is not finite is left out: the weights stay as they were, and its
     `grad_norm` says so.
     """
-    inner, gradient_bytes = [], 0
+    inner, gradient_bytes, is_compiled = [], 0, False
     for group in optimizer.param_groups:
         group["lr"] = knobs.learning_rate
     for k in range(knobs.num_iterations):
-        logps, entropy, coefficients, terms = _accumulate(policy, batch, objective, old_logps, micro_batch_size)
+        scorer = scorer_of(
+            policy, has_exact_kl=objective.has_exact_kl, entropy_has_gradient=objective.entropy_has_gradient
+        )
+        logps, entropy, coefficients, terms = _accumulate(policy, scorer, batch, objective, old_logps, micro_batch_size)
+        is_compiled |= scorer.is_compiled
         grad_norm = torch.nn.utils.clip_grad_norm_(policy.trainable, max_grad_norm)
         if grad_norm.isfinite():
             optimizer.step()
@@ -59,23 +64,23 @@ def update_policy(
         old_logps = logps if old_logps is None else old_logps
         yield Progress(step, "update", k + 1, knobs.num_iterations)
     assert old_logps is not None, "num_iterations is at least 1"
-    return Updates(old_logps, tuple(inner), gradient_bytes)
+    return Updates(old_logps, tuple(inner), gradient_bytes, is_compiled)
 
 
 def _accumulate(
     policy: Policy,
+    scorer: Scorer,
     batch: TokenBatch,
     objective: Objective,
     old_logps: Float[Tensor, "B T"] | None,
     micro_batch_size: int,
 ) -> tuple[Float[Tensor, "B T"], Float[Tensor, "B T"], Float[Tensor, "B T"], LossTerms]:
     """Add up the gradient over the parts; return all log-probabilities, entropies, coefficients and terms."""
-    weights, entropy_has_gradient = policy.trainable, objective.entropy_has_gradient
-    scorer = scorer_of(policy, has_exact_kl=objective.has_exact_kl, entropy_has_gradient=entropy_has_gradient)
+    weights = policy.trainable
 
     def learn(part: Part) -> tuple[tuple[Tensor, ...], LossTerms, tuple[Tensor | None, ...]]:
         rows, micro = part
-        scores = scorer.score(micro, entropy_has_gradient=entropy_has_gradient)
+        scores = scorer.score(micro, entropy_has_gradient=objective.entropy_has_gradient)
         old = None if old_logps is None else old_logps[rows, : micro.mask.shape[1]]
         terms = objective.terms(rows, micro, scores, old)
         gradient, *to_weights = _gradients(terms.loss, (scores.logps, *weights))

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.engine.arrays import PROMPTS, sample_batch
+from tests.engine.arrays import PROMPTS, run_steps, sample_batch
 from workbench.engine.lean import forward, packed, wholepass
 from workbench.engine.lean.compiled import compiled
 from workbench.engine.lean.packed import pack
@@ -145,3 +145,10 @@ def test_rows_too_long_to_hold_their_scores_go_the_plain_way(make_policy, monkey
     monkeypatch.setattr(wholepass, "SCORES_AT_ONCE", 0)
     monkeypatch.delattr(WholePass, "read")
     torch.testing.assert_close(score(policy, batch).logps.detach(), few, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("at_once", [wholepass.SCORES_AT_ONCE, 0])
+def test_a_steps_record_says_whether_it_was_used(make_config, monkeypatch, at_once):
+    monkeypatch.setattr(wholepass, "SCORES_AT_ONCE", at_once)
+    (record,) = run_steps(make_config(), Knobs(num_generations=2, max_completion_length=4), 1)
+    assert ("compiled_pass" in record.fast_paths) == (at_once > 0)

@@ -18,7 +18,12 @@ from workbench.engine.lean.weights import LeanWeights, Projection
 
 
 class WholePass:
-    """`states` with the weights as they are when it is made. Their adapter must be folded into them, or off."""
+    """`states` with the weights as they are when it is made. Their adapter must be folded into them, or off.
+
+    `is_used` says whether any batch was short enough: in a long one's the attention's scores could not all be held.
+    """
+
+    is_used = False
 
     @torch.no_grad()
     def __init__(self, weights: LeanWeights) -> None:
@@ -36,6 +41,7 @@ class WholePass:
 
     def read(self, packed: Packed, *, keeps: bool) -> tuple[Float[Tensor, "M I"], Any]:
         """Return the states, and what `gradients` needs of the pass: nothing unless `keeps`."""
+        self.is_used = True
         weights = self._weights
         num_turned = weights.num_heads + weights.num_key_value_heads
         turn = turns(weights, torch.arange(packed.num_positions))[:, :num_turned][packed.positions]
