@@ -97,9 +97,9 @@ def _heads(normed: Tensor, layer: LayerProducts, weights: Products, turn: Tensor
 @no_type_check
 def _attend(heads: Tensor, moves: Moves, weights: Products) -> tuple[Tensor, list[Attended]]:
     """Return what each token's heads gather, side by side, [N, H·D]."""
-    num_tokens, width = heads.shape[0], heads.shape[2]
+    num_tokens, width, num_done = heads.shape[0], heads.shape[2], 0
     rows = heads.flatten(0, 1)
-    gathered: list[Tensor] = []
+    gathered = heads.new_empty([moves.num_gathered, width])
     attended: list[Attended] = []
     for block in moves.blocks:
         num_groups = block.num_rows * weights.num_kv
@@ -109,6 +109,7 @@ def _attend(heads: Tensor, moves: Moves, weights: Products) -> tuple[Tensor, lis
         scores = torch.bmm(q, k.transpose(1, 2))
         scores.view(block.num_rows, weights.num_heads, block.num_tokens, block.num_places).add_(block.bias)
         probabilities = scores.softmax(-1)
-        gathered.append(torch.bmm(probabilities, v).view(-1, width))
+        torch.bmm(probabilities, v, out=gathered.narrow(0, num_done, len(block.queries)).view_as(q))
         attended.append(Attended(q, k, v, probabilities))
-    return torch.cat(gathered).index_select(0, moves.gathered).view(num_tokens, -1), attended
+        num_done += len(block.queries)
+    return gathered.index_select(0, moves.gathered).view(num_tokens, -1), attended

@@ -111,18 +111,23 @@ def _through_attention(
     to_gathered = to_x.new_empty([num_gathered + 1, width])
     torch.mm(to_x, layer.out.weight.t(), out=to_gathered.narrow(0, 0, num_gathered).view(num_tokens, -1))
     to_gathered[num_gathered].zero_()  # what padding gathered is thrown away
-    of_blocks: list[Tensor] = []
+    rows, num_done = to_x.new_empty([moves.num_heads, width]), 0
+    prompts = rows.narrow(0, len(moves.blocks[0].queries), 2 * len(moves.blocks[0].keys))  # their keys and values
     for block, seen in zip(moves.blocks, at.attended):  # noqa: B905 - TorchScript knows no `strict`
+        sizes = [len(block.queries), len(block.keys), len(block.values)]
+        to_q, to_k, to_v = rows.narrow(0, num_done, sum(sizes)).split_with_sizes(sizes)
         to_seen = to_gathered.index_select(0, block.gathered).view_as(seen.q)
         to_probabilities = torch.bmm(to_seen, seen.v.transpose(1, 2))
         to_scores = torch.ops.aten._softmax_backward_data(to_probabilities, seen.probabilities, -1, to_x.dtype)
-        to_keys = torch.bmm(to_scores.transpose(1, 2), seen.q)
-        to_values = torch.bmm(seen.probabilities.transpose(1, 2), to_seen)
+        torch.bmm(to_scores, seen.k, out=to_q.view_as(seen.q))
+        torch.bmm(to_scores.transpose(1, 2), seen.q, out=to_k.view_as(seen.k))
+        torch.bmm(seen.probabilities.transpose(1, 2), to_seen, out=to_v.view_as(seen.v))
         if len(block.prompt) > 0:
-            _add_to_prompts(of_blocks[1], to_keys, block, moves.blocks[0])
-            _add_to_prompts(of_blocks[2], to_values, block, moves.blocks[0])
-        of_blocks += [torch.bmm(to_scores, seen.k).view(-1, width), to_keys.view(-1, width), to_values.view(-1, width)]
-    to_heads = torch.cat(of_blocks).index_select(0, moves.heads).view(num_tokens, -1, width)
+            of_prompts = prompts.chunk(2)
+            _add_to_prompts(of_prompts[0], to_k, block, moves.blocks[0])
+            _add_to_prompts(of_prompts[1], to_v, block, moves.blocks[0])
+        num_done += sum(sizes)
+    to_heads = rows.index_select(0, moves.heads).view(num_tokens, -1, width)
     turned = to_heads.narrow(1, 0, num_turned)
     torch.view_as_complex(turned.unflatten(2, [-1, 2])).mul_(turn.conj())
     head_norm = layer.head_norm

@@ -32,6 +32,8 @@ class Moves(NamedTuple):
     blocks: list[BlockMoves]
     gathered: Tensor  # [N·H], of what the blocks' queries gathered, [R·H·T] rows each
     heads: Tensor  # [N·A], of the blocks' queries, keys and values, [R·H·T], [R·K·C] and [R·K·C] rows each
+    num_gathered: int  # rows in all
+    num_heads: int
 
 
 def moves(packed: Packed, num_heads: int, num_kv: int) -> Moves:
@@ -60,7 +62,7 @@ def _moves(packed: Packed, num_heads: int, num_kv: int) -> Moves:
         num_gathered += len(made.queries)
         num_head_rows = values + len(made.values)
         num_read += len(block)
-    return Moves(blocks, torch.cat(gathered).flatten(), torch.cat(heads).flatten())
+    return Moves(blocks, torch.cat(gathered).flatten(), torch.cat(heads).flatten(), num_gathered, num_head_rows)
 
 
 def num_scores(packed: Packed, num_heads: int) -> int:

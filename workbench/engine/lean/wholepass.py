@@ -44,10 +44,10 @@ class WholePass:
         self.is_used = True
         weights = self._weights
         num_turned = weights.num_heads + weights.num_key_value_heads
-        turn = turns(weights, torch.arange(packed.num_positions))[:, :num_turned][packed.positions]
+        turn = turns(weights, torch.arange(packed.num_positions))[:, :num_turned].index_select(0, packed.positions)
         where = moves(packed, weights.num_heads, weights.num_key_value_heads)
         read, kept = self._read_all(self._products, packed.token_ids, turn, where, keeps)
-        return read[packed.source], (turn, where, kept) if keeps else None
+        return read.index_select(0, packed.source), (turn, where, kept) if keeps else None
 
     def gradients(self, kept: Any, gradient: Float[Tensor, "N I"]) -> Sequence[Tensor]:
         """Return the gradients of all A and B, in the order of `_trained`, from that towards every token's state."""
