@@ -83,7 +83,7 @@ FAST_PATHS: Mapping[str, FastPath] = {
         needs=_LLAMA,
     ),
     "parallel_parts": FastPath(
-        title=("parts in parallel", "分块并行"),
+        title=("parallel parts", "分块并行"),
         meaning=(
             "Sampling by the compiled loop, scoring and update work on parts of the batch at the same time, one thread "
             "each; the parts' gradients are added in a fixed order and are equal to 1e-5 in float32.",
@@ -127,7 +127,7 @@ FAST_PATHS: Mapping[str, FastPath] = {
         ),
     ),
     "length_sorted": FastPath(
-        title=("sorted by length", "按长度排序"),
+        title=("length-sorted", "按长度排序"),
         meaning=(
             "Micro-batches hold completions of like length, trimmed to their longest; sums are taken in another order, "
             "so gradients are equal to 1e-5 in float32.",
