@@ -180,6 +180,8 @@ def _fast_paths(
     for compiled, folded in (("compiled_decode", "merged_rollout"), ("compiled_pass", "folded_update")):
         if not can_compile or not {"lean_model", folded} <= paths:
             paths -= {compiled}
+    if not is_tiny:  # it copies the weights once more, and gains nothing where products take nearly all of the time
+        paths -= {"compiled_pass"}
     return frozenset(paths)
 
 

@@ -164,10 +164,10 @@ FAST_PATHS: Mapping[str, FastPath] = {
         ),
         stages=("score", "update"),
         needs=(
-            "It needs a CPU, float32, the folded update, a Llama-, Qwen2- or Qwen3-type model, a torch that has "
-            "TorchScript, and rows so short that their attention's scores can be held.",
-            "需要 CPU、float32、合并后更新、Llama、Qwen2 或 Qwen3 类模型、带有 TorchScript 的 torch，"
-            "以及足够短、放得下注意力分数的序列。",
+            "It needs a CPU, float32, the folded update, a Llama-, Qwen2- or Qwen3-type model of fewer than 20 million "
+            "weights, a torch that has TorchScript, and rows so short that their attention's scores can be held.",
+            "需要 CPU、float32、合并后更新、权重少于 2000 万的 Llama、Qwen2 或 Qwen3 类模型、"
+            "带有 TorchScript 的 torch，以及足够短、放得下注意力分数的序列。",
         ),
     ),
     "cuda_graphs": FastPath(

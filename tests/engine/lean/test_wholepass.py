@@ -152,3 +152,8 @@ def test_a_steps_record_says_whether_it_was_used(make_config, monkeypatch, at_on
     monkeypatch.setattr(wholepass, "SCORES_AT_ONCE", at_once)
     (record,) = run_steps(make_config(), Knobs(num_generations=2, max_completion_length=4), 1)
     assert ("compiled_pass" in record.fast_paths) == (at_once > 0)
+
+
+def test_a_larger_model_does_not_copy_its_weights_for_it(make_policy, monkeypatch):
+    monkeypatch.setattr("workbench.engine.policy.TINY", 1)
+    assert "compiled_pass" not in make_policy().fast_paths
