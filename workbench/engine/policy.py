@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedTokenizerBase
 
 from workbench.engine.device import find_device, find_dtype
+from workbench.engine.lean.compiled import can_compile
 from workbench.engine.lean.weights import LeanWeights, lean_weights, why_not_lean
 from workbench.engine.loading import load
 from workbench.engine.lora import (
@@ -176,9 +177,8 @@ def _fast_paths(
         paths -= {"parallel_parts"}
     if dtype == torch.bfloat16:
         paths -= {"merged_rollout", "folded_update"}
-    can_compile = device.type == "cpu" and hasattr(torch.jit, "script")  # deprecated: it may be gone one day
     for compiled, folded in (("compiled_decode", "merged_rollout"), ("compiled_pass", "folded_update")):
-        if not can_compile or not {"lean_model", folded} <= paths:
+        if device.type != "cpu" or not can_compile() or not {"lean_model", folded} <= paths:
             paths -= {compiled}
     if not is_tiny:  # it copies the weights once more, and gains nothing where products take nearly all of the time
         paths -= {"compiled_pass"}

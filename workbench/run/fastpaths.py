@@ -149,9 +149,9 @@ FAST_PATHS: Mapping[str, FastPath] = {
         ),
         stages=("sample",),
         needs=(
-            "It needs a CPU, float32, the merged adapter, a Llama-, Qwen2- or Qwen3-type model, and a torch that has "
-            "TorchScript.",
-            "需要 CPU、float32、合并适配器、Llama、Qwen2 或 Qwen3 类模型，以及带有 TorchScript 的 torch。",
+            "It needs a CPU, float32, the merged adapter, a Llama-, Qwen2- or Qwen3-type model, and TorchScript, "
+            "so a Python before 3.14.",
+            "需要 CPU、float32、合并适配器、Llama、Qwen2 或 Qwen3 类模型，以及 TorchScript（Python 须早于 3.14）。",
         ),
     ),
     "compiled_pass": FastPath(
@@ -165,9 +165,9 @@ FAST_PATHS: Mapping[str, FastPath] = {
         stages=("score", "update"),
         needs=(
             "It needs a CPU, float32, the folded update, a Llama-, Qwen2- or Qwen3-type model of fewer than 20 million "
-            "weights, a torch that has TorchScript, and rows so short that their attention's scores can be held.",
+            "weights, TorchScript, so a Python before 3.14, and rows whose attention's scores can all be held.",
             "需要 CPU、float32、合并后更新、权重少于 2000 万的 Llama、Qwen2 或 Qwen3 类模型、"
-            "带有 TorchScript 的 torch，以及足够短、放得下注意力分数的序列。",
+            "TorchScript（Python 须早于 3.14），以及足够短、放得下注意力分数的序列。",
         ),
     ),
     "cuda_graphs": FastPath(

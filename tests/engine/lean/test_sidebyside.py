@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -117,8 +118,12 @@ def test_an_error_in_a_part_is_raised(make_policy, monkeypatch):
         sample(make_policy(), KNOBS)
 
 
-def test_a_torch_without_torchscript_samples_the_other_way(make_policy, monkeypatch):
-    monkeypatch.delattr(torch.jit, "script")
+@pytest.mark.parametrize("lack", ["no TorchScript in torch", "a Python it does not support"])
+def test_without_torchscript_sampling_and_update_go_the_other_way(make_policy, monkeypatch, lack):
+    if lack == "no TorchScript in torch":
+        monkeypatch.delattr(torch.jit, "script")
+    else:
+        monkeypatch.setattr("workbench.engine.lean.compiled.sys", SimpleNamespace(version_info=(3, 14)))
     policy = make_policy()
     assert not {"compiled_decode", "compiled_pass"} & policy.fast_paths
     assert not sidebyside.is_side_by_side(policy)

@@ -1,11 +1,17 @@
 """TorchScript: a function and all that it calls as one call, without Python and its lock between their operations."""
 
+import sys
 import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import torch
+
+
+def can_compile() -> bool:
+    """Return whether torch has TorchScript and stands by it: it is deprecated, and from Python 3.14 on it may break."""
+    return hasattr(torch.jit, "script") and sys.version_info < (3, 14)
 
 
 @cache
