@@ -23,7 +23,7 @@ KNOBS = Knobs(num_generations=4, max_completion_length=12, temperature=0.7)
 
 
 def moved(policy):
-    """Return the policy with an adapter that does something, its norms' weights and its last digits as they are."""
+    """Return the policy with an adapter that does something."""
     random = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for weight in policy.trainable:

@@ -111,7 +111,7 @@ def _through_attention(
     to_gathered = to_x.new_empty([num_gathered + 1, width])
     torch.mm(to_x, layer.out.weight.t(), out=to_gathered.narrow(0, 0, num_gathered).view(num_tokens, -1))
     to_gathered[num_gathered].zero_()  # what padding gathered is thrown away
-    rows, num_done = to_x.new_empty([moves.num_heads, width]), 0
+    rows, num_done = to_x.new_empty([moves.num_head_rows, width]), 0
     prompts = rows.narrow(0, len(moves.blocks[0].queries), 2 * len(moves.blocks[0].keys))  # their keys and values
     for block, seen in zip(moves.blocks, at.attended):  # noqa: B905 - TorchScript knows no `strict`
         sizes = [len(block.queries), len(block.keys), len(block.values)]

@@ -32,8 +32,8 @@ class Moves(NamedTuple):
     blocks: list[BlockMoves]
     gathered: Tensor  # [N·H], of what the blocks' queries gathered, [R·H·T] rows each
     heads: Tensor  # [N·A], of the blocks' queries, keys and values, [R·H·T], [R·K·C] and [R·K·C] rows each
-    num_gathered: int  # rows in all
-    num_heads: int
+    num_gathered: int  # rows that `gathered` chooses from
+    num_head_rows: int  # rows that `heads` chooses from
 
 
 def moves(packed: Packed, num_heads: int, num_kv: int) -> Moves:
