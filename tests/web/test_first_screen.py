@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect, sync_playwright
 
-from tests.web.test_page import FLAGS, PATIENCE_MS
+from tests.web.test_page import COUNT_FRAMES, FLAGS, FRAMES_OF_A_SECOND, PATIENCE_MS, wait_for
 
 LOOK = "(button) => [getComputedStyle(button).backgroundColor, JSON.stringify(button.getBoundingClientRect())]"
 
@@ -36,6 +36,19 @@ def test_nothing_is_seen_of_the_move_into_gradios_places(page: Page, address: st
     last = page.evaluate("[...document.styleSheets].at(-1).href")
     assert last.endswith("/wb/static/style.css"), "of equal rules, ours and Gradio's, the later counts"
     assert [page.locator(f"#wb-{name} .wb-{name}").count() for name in ("top", "left", "right", "curves")] == [1] * 4
+
+
+def test_gradios_stopwatch_takes_no_frames_even_where_our_modules_come_after_gradio(page: Page, address: str) -> None:
+    page.add_init_script(COUNT_FRAMES)
+    waiting: list[Route] = []
+    page.route("**/wb/static/main.js", lambda route: waiting.append(route))
+    page.goto(f"{address}/?lang=en&theme=light&view=setup", wait_until="commit")
+    page.wait_for_selector("gradio-app .gradio-container", timeout=PATIENCE_MS)
+    page.wait_for_timeout(1000)
+    for route in waiting:
+        route.continue_()
+    expect(page.locator("#wb-section-start")).to_contain_text("Start from", timeout=PATIENCE_MS)
+    wait_for(page, lambda: page.evaluate(FRAMES_OF_A_SECOND) < 5)
 
 
 @pytest.mark.parametrize(("lang", "says"), [("en", "The form is on its way."), ("zh", "表单正在加载")])

@@ -16,6 +16,12 @@ FLAGS = [
     "--disable-sync",
 ]
 PATIENCE_MS = 60_000  # a loaded machine loads torch slowly
+COUNT_FRAMES = """{
+  const nextFrame = window.requestAnimationFrame.bind(window);
+  window.frames = 0;
+  window.requestAnimationFrame = (draw) => { window.frames += 1; return nextFrame(draw); };
+}"""
+FRAMES_OF_A_SECOND = "window.frames = 0, new Promise((resolve) => setTimeout(() => resolve(window.frames), 1000))"
 
 
 @pytest.fixture(scope="module")
@@ -94,19 +100,10 @@ def test_the_first_screen_is_a_recording_drawn_whole(page: Page, address: str) -
 
 
 def test_a_page_on_which_nothing_happens_comes_to_rest(page: Page, address: str) -> None:
-    page.add_init_script(
-        "window.frames = 0; const next = window.requestAnimationFrame.bind(window);"
-        "window.requestAnimationFrame = (draw) => { window.frames += 1; return next(draw); };"
-    )
+    page.add_init_script(COUNT_FRAMES)
     open_page(page, address)
     expect(page.locator("#wb-live #wb-left .row").first).to_be_visible(timeout=PATIENCE_MS)
-
-    def is_still() -> bool:
-        before = page.evaluate("window.frames")
-        page.wait_for_timeout(1000)
-        return page.evaluate("window.frames") - before < 5
-
-    wait_for(page, is_still)
+    wait_for(page, lambda: page.evaluate(FRAMES_OF_A_SECOND) < 5)
 
 
 def test_everything_that_can_be_asked_of_a_token_is_on_its_card(page: Page, address: str) -> None:

@@ -22,6 +22,7 @@ from workbench.views.curves import curves_figure
 from workbench.views.delta import page_delta
 from workbench.views.memory import memory_figure
 from workbench.views.spec import page_spec
+from workbench.web.onlookers import Onlookers
 from workbench.web.replies import Question, Replies
 
 STATIC = Path(__file__).parent / "static"
@@ -58,10 +59,11 @@ def make_router(workbench: Workbench, version: str) -> APIRouter:
 
 def _add_data(router: APIRouter, workbench: Workbench) -> None:
     """Add the routes that a page reads a run from."""
-    replies = Replies(workbench)
+    replies, onlookers = Replies(workbench), Onlookers(workbench)
 
     @router.get("/delta")
     async def delta(
+        request: Request,
         run: str | None = None,
         since: int = 0,
         events: int = 0,
@@ -69,11 +71,14 @@ def _add_data(router: APIRouter, workbench: Workbench) -> None:
         rested: bool = False,
         progress: bool = False,
         group: int | None = None,
+        page: str = "",
     ) -> Response:
         if news is None:
             return json_response(page_delta(workbench, run, max(0, since), max(0, events)))
         answer = await replies.delta(Question(run, max(0, since), max(0, events), news, rested, progress, group))
-        return Response(status_code=204) if answer is None else ready(answer, _NEVER)
+        machine = request.client.host if request.client is not None else ""
+        headers = _NEVER | {"Wb-Share": f"{onlookers.share(machine, page):.6f}"}
+        return Response(status_code=204, headers=headers) if answer is None else ready(answer, headers)
 
     @router.get("/curves/{run}")
     async def curves(run: str, names: str = "") -> Response:

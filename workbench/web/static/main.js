@@ -1,5 +1,4 @@
 // Entry: the page's head calls open; Gradio calls mount once for every island.
-import './frames.js';
 import { ask, goToStep, showView } from './actions.js';
 import { h } from './dom.js';
 import { wantGroup } from './groups.js';

@@ -1,15 +1,15 @@
 // Asks the server for what is new and lets it answer when there is something: a finished step is on the screen at once,
-// and an idle page is nearly silent. How often it asks depends on what it costs: drawing takes a small share of a core.
+// and an idle page is nearly silent. How often it asks depends on what drawing costs: it may take that share of a core
+// that the server says, a small one while a run needs the cores.
 import { keepGroup, wantGroup } from './groups.js';
 import { resetRun, openingView } from './opening.js';
 import { foldRows } from './past.js';
 import { following } from './select.js';
 import { drawing, drawn, set, state, touch } from './store.js';
 
-// of a core, at most, for drawing what arrives: what else the browser then does costs half as much again
-const SHARE = 0.025;
+const PAGE = Math.random().toString(36).slice(2); // by which the server counts the pages that look on
 const CREDIT = 150; // milliseconds of drawing that a quiet page has saved up; a busy one may owe half of it
-const UNHURRIED = 0.75; // seconds: steps as slow as this are all drawn, each at once
+const LONGEST_REST = 10_000; // so that a page among many is not left far behind either
 const RETRY = 300;
 const LONGEST_RETRY = 5000;
 let delay = RETRY;
@@ -46,8 +46,9 @@ async function poll() {
     delay = RETRY;
     set({ connection: 'ok' });
     await drawn();
-    purse = spend(purse, drawing.end > purse.at ? drawing.cost : 0, performance.now());
-    wait = restOf(purse, state.stepTime);
+    const share = Number(reply.headers.get('Wb-Share'));
+    purse = spend(purse, share, drawing.end > purse.at ? drawing.cost : 0, performance.now());
+    wait = restOf(purse, share);
     rested = wait > 0;
   } catch (error) {
     if (!(error instanceof TypeError) && !/^HTTP/.test(error.message)) console.error(error);
@@ -64,24 +65,25 @@ function question() {
   const query = { run: state.run ?? '', since: state.first + state.rows.length, events: state.events.length };
   const group = following() && state.view === 'live' ? { group: state.group ?? -1 } : {};
   // Progress within a step is shown where there is time to spare for it.
-  return new URLSearchParams({ ...query, ...group, news: state.news, rested, progress: purse.credit > CREDIT / 2 });
+  const pace = { rested, progress: purse.credit > CREDIT / 2, page: PAGE };
+  return new URLSearchParams({ ...query, ...group, news: state.news, ...pace });
 }
 
 /**
- * What may still be drawn: `SHARE` of the time that passes is put in, what drawing took is taken out, within bounds.
- * @param {{credit: number, at: number}} purse  in milliseconds of drawing  @param {number} cost  @param {number} now
- * @returns {{credit: number, at: number}}
+ * What may still be drawn: `share` of the time that passes is put in, what drawing took is taken out, within bounds.
+ * @param {{credit: number, at: number}} purse  in milliseconds of drawing  @param {number} share  of a core
+ * @param {number} cost  @param {number} now  @returns {{credit: number, at: number}}
  */
-export const spend = ({ credit, at }, cost, now) => ({
-  credit: Math.max(-CREDIT / 2, Math.min(CREDIT, credit + SHARE * (now - at)) - cost),
+export const spend = ({ credit, at }, share, cost, now) => ({
+  credit: Math.max(-CREDIT / 2, Math.min(CREDIT, credit + share * (now - at)) - cost),
   at: now,
 });
 
 /**
- * Milliseconds until the purse is no longer empty; none where steps are slow.
- * @param {{credit: number}} purse  @param {number | null} stepTime  in seconds  @returns {number}
+ * Milliseconds until the purse is no longer empty.
+ * @param {{credit: number}} purse  @param {number} share  of a core  @returns {number}
  */
-export const restOf = ({ credit }, stepTime) => (stepTime >= UNHURRIED ? 0 : Math.max(0, -credit / SHARE));
+export const restOf = ({ credit }, share) => Math.min(LONGEST_REST, Math.max(0, -credit) / share);
 
 /** Merge one reply into the state. Exported for the tests. @param {object} delta */
 export function applyDelta(delta) {
