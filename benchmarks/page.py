@@ -18,8 +18,9 @@ from benchmarks.trl import run_side
 
 STEPS = 15
 ROUNDS = 3
-TURNS = 8
-CAUGHT_UP_S = 2  # after which a page that stood still has drawn what it missed
+TURNS = 4
+STEPS_OF_A_TURN = 50  # longer than any page rests between two drawings
+CAUGHT_UP_S = 12  # after which a page that stood still has drawn what it missed, and rested for it
 SETTLED_S = 45  # after which a browser has collected the garbage of its pages' loading
 NEWS_STEPS = 24
 NUM_WATCHERS = 8
@@ -69,7 +70,8 @@ def measure_watching(browser: Browser) -> None:
     Steps differ by their texts and by what else the machine does; the processor's time hardly does, so it is there too.
     """
     print(
-        f"## What watching costs: {TURNS} × {STEPS} steps of one run with those who look on stopped, and as many not\n"
+        f"## What watching costs: {TURNS} × {STEPS_OF_A_TURN} steps of one run with those who look on stopped, "
+        "and as many not\n"
     )
     print("| who looks on | s a step, stopped | looking on | | their processor time, of one core |")
     print("|---|--:|--:|--:|--:|")
@@ -103,6 +105,7 @@ def in_turn(address: str) -> tuple[float, float, float]:
         signal_onlookers(signal.SIGSTOP)
         alone += next_step_times(address)
         signal_onlookers(signal.SIGCONT)
+        time.sleep(CAUGHT_UP_S)
         begun, used = time.perf_counter(), seconds_of_onlookers()
         watched += next_step_times(address)
         shares.append((seconds_of_onlookers() - used) / (time.perf_counter() - begun))
@@ -112,7 +115,6 @@ def in_turn(address: str) -> tuple[float, float, float]:
 def signal_onlookers(number: signal.Signals) -> None:
     for process in onlookers():
         process.send_signal(number)
-    time.sleep(CAUGHT_UP_S)
 
 
 def seconds_of_onlookers() -> float:
@@ -172,9 +174,10 @@ def beside(program: str, *arguments: str) -> Iterator[None]:
 def next_step_times(address: str) -> list[float]:
     """Wait for the next steps and return their times, from the end of one to that of the next, everything included."""
     first = num_steps(address) + 2
-    while num_steps(address) < first + STEPS:
+    last = first + STEPS_OF_A_TURN
+    while num_steps(address) < last:
         time.sleep(0.5)
-    ends = written_at(get(address)["folder"], first, first + STEPS)
+    ends = written_at(get(address)["folder"], first, last)
     return [after - before for before, after in pairwise(ends)]
 
 

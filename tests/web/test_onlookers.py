@@ -42,6 +42,12 @@ def test_the_pages_of_one_machine_share_and_those_of_another_do_not(training, cl
     assert shares == [BUSY_SHARE, BUSY_SHARE / 2, BUSY_SHARE / 2, BUSY_SHARE]
 
 
+def test_a_program_that_asks_is_no_page(training, clock):
+    onlookers = Onlookers(training, clock)
+    assert onlookers.share("here", "") == BUSY_SHARE
+    assert onlookers.share("here", "a") == BUSY_SHARE
+
+
 def test_a_page_that_asks_no_more_leaves_its_part_to_the_others(training, clock):
     onlookers = Onlookers(training, clock)
     onlookers.share("here", "a")

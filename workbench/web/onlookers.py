@@ -6,7 +6,7 @@ from threading import Lock
 
 from workbench.run.workbench import Workbench
 
-BUSY_SHARE = 0.02  # of a core, for all pages of a machine while it trains: browsers then spend half as much again
+BUSY_SHARE = 0.015  # of a core, for all pages of a machine while it trains: browsers then spend half as much again
 FREE_SHARE = 0.5  # the same where nothing is trained, or on a GPU
 GONE_S = 15.0  # a page that has not asked for so long is closed or hidden: none rests longer than 10
 
@@ -21,13 +21,17 @@ class Onlookers:
         self._asked: dict[tuple[str, str], float] = {}  # when each (machine, page) did so last
 
     def share(self, machine: str, page: str) -> float:
-        """Return what `page` may spend from now on: an equal part of what all pages on its machine may."""
+        """Return what `page` may spend from now on: an equal part of what all pages on its machine may.
+
+        Whoever asks without a page's name is none and is not counted.
+        """
         now = self._clock()
         with self._lock:
-            self._asked[machine, page] = now
+            if page:
+                self._asked[machine, page] = now
             self._asked = {key: asked for key, asked in self._asked.items() if now - asked < GONE_S}
             num_pages = sum(where == machine for where, _ in self._asked)
-        return (BUSY_SHARE if self._trains_on_cpu() else FREE_SHARE) / num_pages
+        return (BUSY_SHARE if self._trains_on_cpu() else FREE_SHARE) / max(1, num_pages)
 
     def _trains_on_cpu(self) -> bool:
         newest = self._workbench.store.rows(-1)

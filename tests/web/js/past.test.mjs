@@ -89,16 +89,18 @@ test('a mean of many steps weighs as much in the average as they would', () => {
 });
 
 test('drawing takes its share of the time: a quiet page draws at once, a busy one rests for what it spent', () => {
-  const share = 0.02;
+  const share = 0.015;
   let purse = { credit: 150, at: 0 };
-  assert.equal(restOf(purse, share), 0);
+  assert.equal(restOf(purse, share, 0.2), 0);
   purse = spend(purse, share, 100, 0);
-  assert.equal(restOf(purse, share), 0, 'what was saved up is spent first');
+  assert.equal(restOf(purse, share, 0.2), 0, 'what was saved up is spent first');
   purse = spend(purse, share, 90, 0);
-  const wait = restOf(purse, share);
+  const wait = restOf(purse, share, 0.2);
   assert.ok(Math.abs(wait - 40 / share) < 1e-6);
-  assert.equal(restOf(spend(purse, share, 0, wait), share), 0, 'after the rest it goes on');
-  assert.ok(restOf(spend(purse, share, 1e6, 0), share) < 4000, 'one slow drawing does not silence the page');
-  assert.equal(restOf(purse, share / 8), 10_000, 'a page among many rests longer, but not for ever');
+  assert.equal(restOf(purse, share, 1), 0, 'steps that take a second are drawn at once, each of them');
+  assert.ok(restOf(purse, share / 8, 1) > 0, 'but not by eight pages');
+  assert.equal(restOf(spend(purse, share, 0, wait), share, 0.2), 0, 'after the rest it goes on');
+  assert.ok(restOf(spend(purse, share, 1e6, 0), share, 0.2) < 6000, 'one slow drawing does not silence the page');
+  assert.equal(restOf(purse, share / 8, 0.2), 10_000, 'a page among many rests longer, but not for ever');
   assert.equal(spend(purse, share, 0, 1e9).credit, 150, 'no more is saved up than that');
 });

@@ -9,6 +9,7 @@ import { drawing, drawn, set, state, touch } from './store.js';
 
 const PAGE = Math.random().toString(36).slice(2); // by which the server counts the pages that look on
 const CREDIT = 150; // milliseconds of drawing that a quiet page has saved up; a busy one may owe half of it
+const UNHURRIED = 15; // milliseconds of drawing for a step: runs so slow that they allow it are drawn step by step
 const LONGEST_REST = 10_000; // so that a page among many is not left far behind either
 const RETRY = 300;
 const LONGEST_RETRY = 5000;
@@ -48,7 +49,7 @@ async function poll() {
     await drawn();
     const share = Number(reply.headers.get('Wb-Share'));
     purse = spend(purse, share, drawing.end > purse.at ? drawing.cost : 0, performance.now());
-    wait = restOf(purse, share);
+    wait = restOf(purse, share, state.stepTime);
     rested = wait > 0;
   } catch (error) {
     if (!(error instanceof TypeError) && !/^HTTP/.test(error.message)) console.error(error);
@@ -80,10 +81,12 @@ export const spend = ({ credit, at }, share, cost, now) => ({
 });
 
 /**
- * Milliseconds until the purse is no longer empty.
- * @param {{credit: number}} purse  @param {number} share  of a core  @returns {number}
+ * Milliseconds until the purse is no longer empty; none where steps are slow.
+ * @param {{credit: number}} purse  @param {number} share  of a core
+ * @param {number | null} stepTime  in seconds  @returns {number}
  */
-export const restOf = ({ credit }, share) => Math.min(LONGEST_REST, Math.max(0, -credit) / share);
+export const restOf = ({ credit }, share, stepTime) =>
+  1e3 * share * stepTime >= UNHURRIED ? 0 : Math.min(LONGEST_REST, Math.max(0, -credit) / share);
 
 /** Merge one reply into the state. Exported for the tests. @param {object} delta */
 export function applyDelta(delta) {
