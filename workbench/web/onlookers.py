@@ -1,4 +1,7 @@
-"""How much of a core each page may spend on drawing: a run on the CPU needs the cores more than those who watch it."""
+"""How much of a core each page may spend on drawing: a run on the CPU needs the cores more than those who watch it.
+
+Slow steps are drawn all the same, for more than that (`restOf` in poll.js).
+"""
 
 import time
 from collections.abc import Callable
