@@ -9,7 +9,7 @@ from workbench.engine.parallel import in_parallel
 from workbench.engine.policy import Policy
 from workbench.run.config import RunConfig
 
-_REPEATS = 5  # of each number of threads, the best of which counts
+_REPEATS = 3  # of each number of threads, the best of which counts
 _NO_SLOWER = 1.05  # a thread that gains nothing now costs nothing, and gains when its core is free again
 
 
