@@ -54,3 +54,35 @@ def test_a_choice_made_before_the_form_was_labelled_stands(
         expect(page.locator("#wb-set-bug input")).not_to_have_value("无", timeout=PATIENCE_MS)
         expect(page.locator("#wb-set-preset input")).not_to_have_value("")
         expect(page.locator("#wb-section-bug")).to_contain_text("症状")
+
+
+@pytest.fixture
+def may_fill(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Until it is set, a preset does not fill the form."""
+    may, values = threading.Event(), setup_form.preset_values
+
+    def late_values(preset: str) -> dict:
+        assert may.wait(PATIENCE_MS / 1000)
+        return values(preset)
+
+    monkeypatch.setattr(setup_form, "preset_values", late_values)
+    yield may
+    may.set()
+
+
+def test_train_waits_for_a_preset_that_still_fills_the_form(
+    browser_path: str, own_address: str, workbench: Workbench, may_fill: threading.Event
+) -> None:
+    may_fill.set()
+    with sync_playwright() as playwright:
+        page = playwright.chromium.launch(executable_path=browser_path, args=FLAGS).new_page()
+        page.goto(f"{own_address}/?lang=en&view=setup")
+        expect(page.locator("#wb-set-bug input")).to_have_value("none", timeout=PATIENCE_MS)
+        may_fill.clear()
+        page.locator("#wb-set-preset-group").get_by_text("Mistakes").click()
+        page.locator("#wb-setup-train").click()
+        page.wait_for_timeout(1000)  # in which the run would begin, if it did not wait
+        assert workbench.state == "idle"
+        may_fill.set()
+        expect(page.locator(".badge[data-state=running]")).to_be_visible(timeout=PATIENCE_MS)
+        assert workbench.store.config.bug != "none"

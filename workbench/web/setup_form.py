@@ -24,11 +24,12 @@ _START = "addition"  # the preset that the form opens with
 _DECIDING = ("method", "learn_reward", "sync_ref_model", "bug")  # what other parts of the form depend on
 _LEARNED = ("steps_per_round", "reward_model_replay", "reward_model_steps", "reward_model_learning_rate")
 _ABOUT = "wb-about"
+_FORM = "wb-form"  # what changes the form is done one after the other
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 # In the page's language, and answered in the order asked: a late answer to an old question would undo a newer choice.
 _FILLING: dict[str, Any] = _PRIVATE | {
     "js": "(_, ...chosen) => [document.documentElement.lang.startsWith('zh') ? 'zh' : 'en', ...chosen]",
-    "concurrency_id": "wb-form",
+    "concurrency_id": _FORM,
 }
 _ON_TRAINED = """(...refusals) => {
     const isRefused = refusals.some((refusal) => refusal);
@@ -132,7 +133,8 @@ def _connect_button(form: SetupForm, button: gr.Button, workbench: Workbench) ->
         return [""] * len(form.refusals)
 
     refusals = list(form.refusals.values())
-    trained = button.click(train, list(form.fields.values()), refusals, **_PRIVATE)
+    filled = button.click(lambda: None, **_PRIVATE, concurrency_id=_FORM)  # a preset chosen just before comes first
+    trained = filled.then(train, list(form.fields.values()), refusals, **_PRIVATE)
     trained.then(None, refusals, None, js=_ON_TRAINED)
 
 
