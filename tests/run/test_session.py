@@ -57,3 +57,17 @@ def test_what_cannot_be_run_is_refused_when_the_session_is_made():
     for settings, sentence in (({"model": "nonsense"}, "nonsense"), ({"reward_weights": (1.0,)}, "reward_weights")):
         with pytest.raises(ConfigError, match=sentence):
             Session(RunConfig(**settings))
+
+
+def test_a_run_that_was_interrupted_or_failed_says_so_and_does_not_seem_to_be_over(make_config):
+    def rewards(completions, **columns):
+        if session.store.num_rows:
+            raise KeyboardInterrupt
+        return [0.0 for _ in completions]
+
+    session = Session(make_config(), KNOBS, reward_funcs=[rewards])
+    with pytest.raises(KeyboardInterrupt):
+        list(session.run())
+    with pytest.raises(RuntimeError, match="ended after step 1 with KeyboardInterrupt: make a new Session"):
+        next(session.run(1))
+    assert [record.step for record in session.records] == [1]

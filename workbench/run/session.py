@@ -39,12 +39,16 @@ class Session:
         self.store = RunStore(self.config, first, title=self.config.task, folder=folder, keep=1000)
         self._reward_funcs = reward_funcs
         self._engine: Iterator[Any] | None = None
+        self._failure: BaseException | None = None
 
     def run(self, num_steps: int | None = None) -> Iterator[StepRecord]:
-        """Yield the records of the next `num_steps` steps, or of all that the config's `max_steps` leaves."""
+        """Yield the records of the next `num_steps` steps, or of all that the config's `max_steps` leaves.
+
+        Whatever is raised on the way, an interrupt too, ends the run: to go on then raises RuntimeError.
+        """
         done = 0
         while num_steps is None or done < num_steps:
-            record = next((event for event in self._events() if isinstance(event, StepRecord)), None)
+            record = self._next_record()
             if record is None:
                 return
             self.store.append(record)
@@ -60,6 +64,17 @@ class Session:
         """The records of all steps so far, oldest first; without `out`, of the last 1000."""
         steps = [row["step"] for row in self.store.rows()]
         return [self.store.record(step) for step in (steps if self.store.folder else steps[-1000:])]
+
+    def _next_record(self) -> StepRecord | None:
+        if self._failure is not None:
+            kind, steps = type(self._failure).__name__, self.store.num_rows
+            sentence = f"this run ended after step {steps} with {kind}: make a new Session to train again"
+            raise RuntimeError(sentence) from self._failure
+        try:
+            return next((event for event in self._events() if isinstance(event, StepRecord)), None)
+        except BaseException as failure:
+            self._failure = failure
+            raise
 
     def _events(self) -> Iterator[Any]:
         if self._engine is None:
