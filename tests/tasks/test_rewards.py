@@ -159,6 +159,9 @@ def test_any_kind_of_number_is_a_reward(values):
         ([1.0, 1j], "a complex, not a number"),
         ([1.0, math.inf], "returned inf, which is not finite"),
         ([-math.inf, 1.0], "returned -inf, which is not finite"),
+        ([1.0, 10**400], "returned inf, which is not finite"),
+        (torch.ones(2, 2), r"returned tensor\(\[1., 1.\]\), a Tensor, not a number"),
+        ((1 / number for number in (1, 0)), "'mine' raised ZeroDivisionError: division by zero"),
     ],
 )
 def test_what_is_not_one_number_per_completion_is_refused(values, sentence):

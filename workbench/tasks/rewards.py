@@ -212,7 +212,10 @@ def _raised(name: str, error: Exception, keywords: dict[str, Any]) -> RewardErro
 def _as_rewards(name: str, returned: Any, num_completions: int) -> list[Reward]:
     if isinstance(returned, (str, bytes, Mapping)) or not hasattr(returned, "__iter__"):
         raise RewardError(f"reward function {name!r} returned a {type(returned).__name__}, not a list of numbers")
-    values = list(returned)
+    try:
+        values = list(returned)
+    except Exception as error:  # a generator runs its function here
+        raise RewardError(f"reward function {name!r} raised {type(error).__name__}: {error}") from error
     if len(values) != num_completions:
         raise RewardError(f"reward function {name!r} returned {len(values)} values for {num_completions} completions")
     return [_as_reward(name, value) for value in values]
@@ -221,13 +224,23 @@ def _as_rewards(name: str, returned: Any, num_completions: int) -> list[Reward]:
 def _as_reward(name: str, value: Any) -> Reward:
     if value is None:
         return Reward(math.nan, f"{name} returned None: not applicable")
-    if not isinstance(value, Real) and hasattr(value, "item"):  # numpy's bool, a tensor's element
-        value = value.item()
-    if not isinstance(value, Real):
-        raise RewardError(f"reward function {name!r} returned {value!r}, a {type(value).__name__}, not a number")
-    number, reason = float(value), getattr(value, "reason", "")
+    number, reason = _number_of(value), getattr(value, "reason", "")
+    if number is None:
+        kind = type(value).__name__
+        raise RewardError(f"reward function {name!r} returned {repr(value)[:80]}, a {kind}, not a number")
     if math.isinf(number):
         raise RewardError(f"reward function {name!r} returned {number}, which is not finite")
     if math.isnan(number):
         return Reward(number, reason or f"{name} returned NaN: not applicable")
     return Reward(number, reason)
+
+
+def _number_of(value: Any) -> float | None:
+    """Return a number, numpy's bool or a tensor's only element as a float; None if it is none of them."""
+    try:
+        number = value if isinstance(value, Real) else value.item()
+        return float(number) if isinstance(number, Real) else None
+    except OverflowError:  # of an integer beyond all floats
+        return math.inf
+    except Exception:  # whatever a foreign object's own `item` raises, if it has one
+        return None
