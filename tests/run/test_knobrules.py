@@ -23,6 +23,9 @@ REFUSED = [
     ({"kl_estimator": "exact", "top_p": 0.9}, "whole vocabulary"),
     ({"kl_estimator": "exact", "use_bias_correction_kl": True}, "samples none"),
     ({"kl_in": "reward", "use_bias_correction_kl": True}, "turn one of them off"),
+    ({"supervision": "process", "max_num_gen_batches": 2}, "learn from them all the same"),
+    ({"advantage_estimator": "gdpo", "max_num_gen_batches": 2}, "learn from them all the same"),
+    ({"kl_in": "reward", "beta": 0.1, "max_num_gen_batches": 2}, "learn from them all the same"),
 ]
 
 

@@ -14,6 +14,7 @@ REFUSED = [
     ({"method": "ppo"}, {"supervision": "process"}, "GRPO's advantages"),
     ({"method": "ppo"}, {"importance_sampling_level": "sequence"}, "every token its own advantage"),
     ({"method": "rft"}, {"entropy_coef": 0.1}, "has none"),
+    ({"method": "online_rft"}, {"max_num_gen_batches": 2}, "learns from them all the same"),
     ({"method": "online_rft"}, {"off_policy_mask_threshold": 0.1}, "set it to none"),
     ({"method": "rft", "learn_reward": True}, {}, "policy gradient"),
     ({"learn_reward": True}, {"supervision": "process"}, "rewards steps"),

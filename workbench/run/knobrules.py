@@ -61,6 +61,15 @@ _RULES: tuple[tuple[Callable[["Knobs"], bool], str], ...] = (
         "advantage_estimator='gdpo' normalises each reward function in its group: scale_rewards must be 'group'",
     ),
     (
+        lambda k: (
+            k.max_num_gen_batches > 1
+            and (k.supervision == "process" or k.advantage_estimator == "gdpo" or (k.kl_in == "reward" and k.beta > 0))
+        ),
+        "max_num_gen_batches={max_num_gen_batches} throws away groups whose rewards are all equal, and "
+        "supervision='process', advantage_estimator='gdpo' and kl_in='reward' learn from them all the same: "
+        "they cannot go together",
+    ),
+    (
         lambda k: k.advantage_estimator == "pass_at_k" and k.pass_k > k.num_generations,
         "pass_k={pass_k} completions cannot be chosen from a group of num_generations={num_generations}",
     ),

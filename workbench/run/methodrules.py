@@ -39,6 +39,11 @@ _RULES: tuple[tuple[Callable[[RunConfig, Knobs], bool], str], ...] = (
         "supervision='process' makes GRPO's advantages, and method={c.method!r} does not use them",
     ),
     (
+        lambda c, k: c.method in ("ppo", "rft", "online_rft") and k.max_num_gen_batches > 1,
+        "max_num_gen_batches={k.max_num_gen_batches} throws away groups whose rewards are all equal, and "
+        "method={c.method!r} learns from them all the same: leave it at 1",
+    ),
+    (
         lambda c, k: c.method == "ppo" and (k.importance_sampling_level == "sequence" or k.loss_type == "vespo"),
         "method='ppo' gives every token its own advantage, and a ratio of whole sequences has one: "
         "take importance_sampling_level='token' and another loss_type than 'vespo'",
