@@ -59,6 +59,19 @@ def test_the_row_is_plain_json_and_counts_what_is_in_the_groups():
     assert [group["dead"] for group in row["groups"]] == [False, True, False]
 
 
+def test_the_parts_of_the_reward_add_up_to_it_where_a_function_does_not_apply():
+    record = make_record(lengths=((1, 1, 1),))
+    [group] = record.groups
+    rewards = ({"f": 1.0, "g": 0.0}, {"f": None, "g": 0.5}, {"f": None, "g": None})
+    completions = tuple(
+        replace(c, rewards=of, reward=None if of["g"] is None else (of["f"] or 0.0) + 2 * of["g"])
+        for c, of in zip(group.completions, rewards, strict=True)
+    )
+    groups = (replace(group, completions=completions),)
+    row = replace(record, groups=groups, reward_weights={"f": 1.0, "g": 2.0, "h": 0.0}).row()
+    assert row["reward_parts"] == {"f": 0.5, "g": 0.5}, "the mean of 1 and 1, the third left out"
+
+
 def test_the_reward_band_is_the_10th_and_90th_percentile_of_the_group_means_and_none_without_any():
     record = make_record(lengths=((1, 1),) * 11)
     groups = tuple(replace(group, mean=float(i)) for i, group in enumerate(record.groups))

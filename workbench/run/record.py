@@ -3,6 +3,7 @@
 Shapes: `T` completion tokens, `U` inner updates (μ). Arrays are read-only NumPy; log-probabilities are in nats.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -123,7 +124,7 @@ class GroupRecord:
     """One prompt and its G completions.
 
     `mean` and `std` are those of the rewards (std divides by G − 1); None where fewer than one or two could be scored.
-    `is_dead`: all rewards are equal, so every advantage is 0. `budget` says, for each inner update, how this group's
+    `is_dead`: all rewards are equal, so that GRPO's outcome advantages are 0. `budget` says, for each inner update, how this group's
     gradient divides into push up, push down, KL pull and what the clip cost.
     """
 
@@ -156,7 +157,7 @@ class StepRecord:
 
     def row(self) -> dict[str, Any]:
         """Return the scalars of this step as plain JSON values: one line of `metrics.jsonl`, one row of the curves."""
-        parts = {name: self._mean_of(name, weight) for name, weight in self.reward_weights.items() if weight}
+        parts = {name: self._part(name, weight) for name, weight in self.reward_weights.items() if weight}
         means = [g.mean for g in self.groups if g.mean is not None]
         low, high = np.quantile(means, [0.1, 0.9]).tolist() if means else (None, None)
         return {
@@ -173,7 +174,8 @@ class StepRecord:
             "memory": dict(self.memory),
         }
 
-    def _mean_of(self, name: str, weight: float) -> float | None:
-        """Return what one reward function adds to the mean reward."""
-        mean = self.metrics.get(f"rewards/{name}/mean")
-        return None if mean is None else weight * mean
+    def _part(self, name: str, weight: float) -> float | None:
+        """Return what one reward function adds to the mean reward; nothing where it does not apply."""
+        scored = [c.rewards[name] for g in self.groups for c in g.completions if c.reward is not None]
+        given = [reward for reward in scored if reward is not None]
+        return weight * math.fsum(given) / len(scored) if given else None
