@@ -26,6 +26,35 @@ def test_the_advantages_of_a_record_are_the_formulas_of_its_rewards(estimator):
     assert all((c.token_advantages == np.float32(c.advantage)).all() for c in completions_of(record))
 
 
+def test_rewards_of_equal_sums_give_no_advantage_whatever_they_are_the_sums_of():
+    """2/3 has no exact float: rounded to float32, 0.9 · 2/3 and 0.6 · 1 would differ, and a std of 1e-8 divide them."""
+
+    def third(completions, **columns):
+        return [2 / 3 * (i % 2) for i in range(len(completions))]
+
+    def whole(completions, **columns):
+        return [1.0 - i % 2 for i in range(len(completions))]
+
+    config = TINY.__class__(**{**TINY.as_dict(), "reward_weights": (0.9, 0.6)})
+    knobs = KNOBS.changed({"std_eps": 0.0})
+    [record] = run_steps(config, knobs, 1, reward_funcs=[third, whole])
+    assert all(group.is_dead for group in record.groups)
+    assert all(c.advantage == 0 for c in completions_of(record))
+
+
+def test_the_share_of_dead_groups_of_gdpo_is_of_the_sums_that_it_normalises():
+    """Two groups with rewards 1, 1 and 0, 0: the batch differs, but no advantage is made of that."""
+
+    def by_prompt(prompts, **columns):
+        first = prompts[0]
+        return [float(prompt == first) for prompt in prompts]
+
+    config = TINY.__class__(**{**TINY.as_dict(), "prompts_per_step": 2})
+    [record] = run_steps(config, KNOBS.changed({"advantage_estimator": "gdpo"}), 1, reward_funcs=[by_prompt])
+    assert record.metrics["reward_std"] > 0.4 and record.metrics["frac_reward_zero_std"] == 1
+    assert all(c.advantage == 0 for c in completions_of(record))
+
+
 @pytest.mark.parametrize("estimator", ["k1", "k3", "exact"])
 def test_a_kl_in_the_reward_is_taken_off_before_the_advantage_and_is_not_in_the_loss(estimator):
     knobs = KNOBS.changed({"kl_in": "reward", "kl_estimator": estimator, "scale_rewards": "none"})

@@ -8,7 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.grpo import frac_reward_zero_std, gdpo_advantages, group_advantages, logps_and_entropy
+from workbench.grpo import (
+    frac_reward_zero_std,
+    gdpo_advantages,
+    group_advantages,
+    logps_and_entropy,
+    summed_z_scores,
+)
 
 grpo_trainer = pytest.importorskip("trl.trainer.grpo_trainer", reason="TRL is not installed: nothing to compare with")
 trl_utils = pytest.importorskip("trl.trainer.utils")
@@ -74,9 +80,12 @@ def test_gdpo_advantages_are_trls_normalize_then_sum(data, num_groups, num_gener
     size = num_groups * num_generations * 2
     rewards = torch.tensor(data.draw(st.lists(reward, min_size=size, max_size=size)), dtype=torch.float64).view(-1, 2)
     weights = data.draw(st.sampled_from([(1.0, 1.0), (0.25, 2.0), (1.0, 0.0), (-1.0, 1.0)]))
-    advantages, _ = trl_advantages(rewards, num_generations, "group", "normalize_then_sum", weights)
+    advantages, metrics = trl_advantages(rewards, num_generations, "group", "normalize_then_sum", weights)
     ours = gdpo_advantages(rewards, torch.tensor(weights), num_generations)
     torch.testing.assert_close(ours, advantages, rtol=1e-6, atol=1e-8)  # TRL's N / (N - 1) is in float32
+    sums = summed_z_scores(rewards, torch.tensor(weights), num_generations)
+    share = frac_reward_zero_std(sums, num_generations, scale_rewards="batch")
+    assert share == metrics["frac_reward_zero_std"][0]
 
 
 @given(seed=st.integers(0, 1000), temperature=st.floats(0.3, 3.0))

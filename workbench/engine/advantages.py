@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -41,11 +40,9 @@ def estimate(samples: Samples, reference: Reference, learner: Learner, knobs: Kn
     if knobs.supervision == "process":
         supervised = _by_step(samples, learner, knobs)
         return Advantages(supervised.values.to(device), supervised.marks)
-    judgement = samples.judgement
-    rewards = [[float(reward) for reward in rewards] for rewards in judgement.by_function.values()]
     values = estimate_advantages(
-        torch.tensor(rewards, dtype=torch.float32).T,
-        torch.tensor(list(learner.judge.weights.values())),
+        samples.judgement.table(),
+        learner.judge.weights_by_function(),
         samples.num_generations,
         advantage_estimator=knobs.advantage_estimator,
         scale_rewards=knobs.scale_rewards,
@@ -54,7 +51,7 @@ def estimate(samples: Samples, reference: Reference, learner: Learner, knobs: Kn
         pass_k=knobs.pass_k,
         penalty=_kl_penalty(samples, reference, knobs),
     )
-    return Advantages(values.to(device))
+    return Advantages(values.float().to(device))
 
 
 def _kl_penalty(samples: Samples, reference: Reference, knobs: Knobs) -> Float[Tensor, " B"] | None:

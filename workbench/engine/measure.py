@@ -24,9 +24,8 @@ from workbench.run.record import CompletionRecord, GroupRecord, StepRecord
 def measure(data: StepData, learner: Learner) -> StepRecord:
     """Return the record of a step. Its `num_tokens` are this step's; the trainer adds them up, and adds the timings."""
     data = data if learner.policy.device.type == "cpu" else _on_cpu(data)
-    metrics, by_update = step_metrics(data)
-    texts = _texts_of(data.samples.rollout, learner.vocabulary)
-    judge = learner.judge
+    judge, texts = learner.judge, _texts_of(data.samples.rollout, learner.vocabulary)
+    metrics, by_update = step_metrics(data, judge)
     return StepRecord(
         step=data.step,
         knobs=data.knobs,

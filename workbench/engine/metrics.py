@@ -12,16 +12,17 @@ from torch import Tensor
 
 from workbench.engine.collect import Samples
 from workbench.engine.objective import InnerUpdate
+from workbench.engine.rewards import Judge
 from workbench.engine.rollout import Rollout
 from workbench.engine.stepdata import StepData
-from workbench.grpo import CLIPPED_LOSS_TYPES, cispo_clip, clip_flags, frac_reward_zero_std, vespo_phi
+from workbench.grpo import CLIPPED_LOSS_TYPES, cispo_clip, clip_flags, frac_reward_zero_std, summed_z_scores, vespo_phi
 from workbench.grpo.advantages import nan_std
 from workbench.run.knobs import Knobs
 
 Scalars = dict[str, float]
 
 
-def step_metrics(data: StepData) -> tuple[Scalars, tuple[Scalars, ...]]:
+def step_metrics(data: StepData, judge: Judge) -> tuple[Scalars, tuple[Scalars, ...]]:
     """Return the step's metrics by TRL's names, and each inner update's own numbers."""
     knobs = data.knobs
     by_update = tuple(_update_scalars(data, update) for update in data.updates.inner)
@@ -35,7 +36,7 @@ def step_metrics(data: StepData) -> tuple[Scalars, tuple[Scalars, ...]]:
     }
     bonus = {"policy_loss": means["policy_loss"], "entropy_coef": knobs.entropy_coef} if knobs.entropy_coef else {}
     metrics = {
-        **_reward_metrics(data.samples, knobs),
+        **_reward_metrics(data.samples, judge, knobs),
         **_completion_metrics(data.samples.rollout),
         **own,
         **bonus,
@@ -46,7 +47,7 @@ def step_metrics(data: StepData) -> tuple[Scalars, tuple[Scalars, ...]]:
     return metrics, by_update
 
 
-def _reward_metrics(samples: Samples, knobs: Knobs) -> Scalars:
+def _reward_metrics(samples: Samples, judge: Judge, knobs: Knobs) -> Scalars:
     totals = samples.judgement.totals
     scores = {
         name: torch.tensor([float(r) for r in rewards]) for name, rewards in samples.judgement.by_function.items()
@@ -54,20 +55,21 @@ def _reward_metrics(samples: Samples, knobs: Knobs) -> Scalars:
     return {
         "reward": totals.nanmean().item(),
         "reward_std": nan_std(totals[None]).item(),
-        "frac_reward_zero_std": _frac_reward_zero_std(samples, knobs),
+        "frac_reward_zero_std": _frac_reward_zero_std(samples, judge, knobs),
         **{f"rewards/{name}/mean": values.nanmean().item() for name, values in scores.items()},
         **{f"rewards/{name}/std": nan_std(values[None]).item() for name, values in scores.items()},
     }
 
 
-def _frac_reward_zero_std(samples: Samples, knobs: Knobs) -> float:
-    if samples.num_generations < 2:
+def _frac_reward_zero_std(samples: Samples, judge: Judge, knobs: Knobs) -> float:
+    rewards, size, of = samples.judgement.totals, samples.num_generations, knobs.scale_rewards
+    if size < 2:
         return torch.nan  # one completion is no group
-    looks_at_batch = knobs.scale_rewards == "batch" or knobs.advantage_estimator == "gdpo"
-    share = frac_reward_zero_std(
-        samples.judgement.totals, samples.num_generations, scale_rewards="batch" if looks_at_batch else "group"
-    )
-    return share.item()
+    if knobs.advantage_estimator == "gdpo":
+        table, weights = samples.judgement.table(), judge.weights_by_function()
+        rewards = summed_z_scores(table, weights, size, std_ddof=knobs.std_ddof, std_eps=knobs.std_eps)
+        of = "batch"
+    return frac_reward_zero_std(rewards, size, scale_rewards=of).item()
 
 
 def _completion_metrics(rollout: Rollout) -> Scalars:

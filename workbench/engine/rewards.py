@@ -37,6 +37,10 @@ class Judge:
     read_answer: Callable[[str], str | None]
     true_weights: Mapping[str, float] | None = None
 
+    def weights_by_function(self) -> Float[Tensor, " F"]:
+        """Return the weights in float64, in the order of `Judgement.table`."""
+        return torch.tensor(list(self.weights.values()), dtype=torch.float64)
+
     def correctness(self, judgement: "Judgement") -> list[bool | None]:
         """Return whether each completion is correct; None where the task cannot tell."""
         if self.truth is None:
@@ -55,6 +59,11 @@ class Judgement:
     by_function: Mapping[str, Sequence[Reward]]
     totals: Float[Tensor, " B"]
     true_totals: Float[Tensor, " B"] | None = None
+
+    def table(self) -> Float[Tensor, "B F"]:
+        """Return the unweighted rewards in float64: rounded, those of equal sums would differ a little."""
+        columns = [[float(reward) for reward in rewards] for rewards in self.by_function.values()]
+        return torch.tensor(columns, dtype=torch.float64).T
 
     def of_rows(self, rows: Sequence[int]) -> "Judgement":
         by_function = {name: [rewards[i] for i in rows] for name, rewards in self.by_function.items()}

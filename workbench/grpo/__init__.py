@@ -20,6 +20,7 @@ from workbench.grpo.estimators import (
     rank_advantages,
     reinforce_plus_plus_advantages,
     rloo_advantages,
+    summed_z_scores,
 )
 from workbench.grpo.gae import generalised_advantages, terminal_rewards, value_loss, whiten
 from workbench.grpo.kl import KL_ESTIMATORS, KL_NAMES, KL_SLOPES, exact_kl, kl_k1, kl_k2, kl_k3
@@ -113,6 +114,7 @@ __all__ = [
     "rloo_advantages",
     "sapo_gain",
     "sapo_surrogate",
+    "summed_z_scores",
     "terminal_rewards",
     "token_entropy",
     "token_kl",

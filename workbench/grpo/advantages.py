@@ -142,9 +142,11 @@ def group_advantages(
 
 
 def is_dead(rewards: Float[Tensor, " B"], num_generations: int) -> Bool[Tensor, " P"]:
-    """Return which groups teach nothing: rewards all equal, or fewer than two that could be scored. Every A is 0.
+    """Return which groups have nothing to compare: rewards all equal, or fewer than two that could be scored.
 
-    One completion is no group, and not dead: where `num_generations` is 1 it is not compared but imitated.
+    Where advantages are made of these rewards alone, every A is 0: but steps, each function by itself ("gdpo"), a KL in
+    the reward or a critic may tell completions apart that have equal rewards. One completion is no group, and not dead:
+    where `num_generations` is 1 it is not compared but imitated.
 
     >>> is_dead(torch.tensor([1.0, 1.0, 0.0, 1.0, float("nan"), 1.0]), 2)
     tensor([ True, False,  True])

@@ -71,6 +71,29 @@ def weighted_rewards(rewards_BF: Float[Tensor, "B F"], weights_F: Float[Tensor, 
     return torch.where(rewards_BF.isnan().all(dim=1), torch.nan, totals)
 
 
+def summed_z_scores(
+    rewards_BF: Float[Tensor, "B F"],
+    weights_F: Float[Tensor, " F"],
+    num_generations: int,
+    *,
+    std_ddof: int = 1,
+    std_eps: float = 1e-4,
+) -> Float[Tensor, " B"]:
+    r"""Return $\sum_f w_f z_f$ in float64, $z_f$ being the group's z-score of function f's reward: GDPO's sums.
+
+    NaN where no function could score the completion. Raises ValueError as `grouped` and `z_scores` do.
+
+    >>> rewards = torch.tensor([[0.0, 100.0], [1.0, 100.0], [0.0, 0.0], [1.0, 100.0]])  # z: -1 0, 1 0, -1 -1, 1 1
+    >>> summed_z_scores(rewards, torch.tensor([1.0, 1.0]), 2, std_ddof=0, std_eps=0.0)
+    tensor([-1.,  1., -2.,  2.], dtype=torch.float64)
+    """
+    scores_BF = [
+        z_scores(grouped(column, num_generations), std_ddof=std_ddof, std_eps=std_eps).flatten()
+        for column in rewards_BF.unbind(dim=1)
+    ]
+    return weighted_rewards(torch.where(rewards_BF.isnan(), torch.nan, torch.stack(scores_BF, dim=1)), weights_F)
+
+
 def gdpo_advantages(
     rewards_BF: Float[Tensor, "B F"],
     weights_F: Float[Tensor, " F"],
@@ -90,11 +113,7 @@ def gdpo_advantages(
     >>> gdpo_advantages(rewards, torch.tensor([1.0, 1.0]), 2, std_ddof=0, std_eps=0.0)  # -1, 1, -2, 2 over sqrt(2.5)
     tensor([-0.6325,  0.6325, -1.2649,  1.2649])
     """
-    scores_BF = [
-        z_scores(grouped(column, num_generations), std_ddof=std_ddof, std_eps=std_eps).flatten()
-        for column in rewards_BF.unbind(dim=1)
-    ]
-    sums = weighted_rewards(torch.where(rewards_BF.isnan(), torch.nan, torch.stack(scores_BF, dim=1)), weights_F)
+    sums = summed_z_scores(rewards_BF, weights_F, num_generations, std_ddof=std_ddof, std_eps=std_eps)
     return z_scores(sums[None], std_ddof=std_ddof, std_eps=std_eps).flatten().to(rewards_BF.dtype)
 
 

@@ -44,7 +44,9 @@ class RunConfig:
     max_grad_norm: float = setting(1.0, "gradients with a larger norm are scaled down to it", low=1e-6, high=1e6)
     weight_decay: float = setting(0.0, "AdamW's weight decay on the LoRA weights", low=0.0, high=1.0)
     micro_batch_size: int = setting(64, "most completions in a forward pass; fewer need less memory", low=1, high=65536)
-    num_threads: int = setting(0, "CPU threads; 0: one for a tiny model, else all cores", low=0, high=1024)
+    num_threads: int = setting(
+        0, "CPU threads; 0: as many as a short test finds useful for a tiny model, else all cores", low=0, high=1024
+    )
     plain_paths: tuple[str, ...] = setting(
         (), "fast paths to leave out, by name; all leaves out every one", choices=(ALL, *FAST_PATHS)
     )

@@ -28,10 +28,10 @@ METRICS: Mapping[str, Metric] = {
     ),
     "frac_reward_zero_std": Metric(
         "share of groups",
-        "mean over groups of [std of its rewards = 0]",
+        "mean over groups of [std of its rewards = 0]; scale_rewards batch and gdpo: of the whole step's, 0 or 1",
         (
-            "Dead groups: all rewards equal, so every advantage is 0 and nothing is learned.",
-            "死组：奖励全部相同，优势全为 0，学不到东西。",
+            "Dead groups: all rewards equal, so outcome advantages are 0 and nothing is learned from the reward.",
+            "死组：奖励全部相同，结果优势全为 0，从奖励中学不到东西。",
         ),
     ),
     "rewards/{name}/mean": Metric(
@@ -75,7 +75,10 @@ METRICS: Mapping[str, Metric] = {
     "clip_ratio/region_mean": Metric(
         _CLIP,
         "low or high",
-        ("Tokens whose gradient the clip made zero.", "被裁剪、梯度为零的词元。"),
+        (
+            "Tokens outside the band on the side where the clip takes their gradient. What δ cuts is not counted.",
+            "在裁剪起作用的一侧越出裁剪带、失去梯度的词元；δ 截去的不计。",
+        ),
     ),
     "cispo_clip_ratio": Metric(
         _CLIP,

@@ -124,8 +124,8 @@ class GroupRecord:
     """One prompt and its G completions.
 
     `mean` and `std` are those of the rewards (std divides by G − 1); None where fewer than one or two could be scored.
-    `is_dead`: all rewards are equal, so that GRPO's outcome advantages are 0. `budget` says, for each inner update, how this group's
-    gradient divides into push up, push down, KL pull and what the clip cost.
+    `is_dead`: all rewards are equal, so that GRPO's outcome advantages are 0. `budget` says, for each inner update, how
+    this group's gradient divides into push up, push down, KL pull and what the clip cost.
     """
 
     prompt: str

@@ -48,11 +48,11 @@ def sample_side_by_side(
     starts = range(0, num_rows, ROWS_OF_A_PART if policy.is_tiny else num_rows)
     counts = torch.zeros(len(starts), dtype=torch.long)
     parts = [_Part(i, min(i + starts.step, num_rows), count) for i, count in zip(starts, counts, strict=True)]
-    shown, began, is_over = 0, time.monotonic(), False
+    shown, began, is_over = 0, time.perf_counter(), False
     with in_background(sampling.sample, parts, policy.num_workers) as work:
         try:
             while not is_over:
-                pace = int(counts.sum()) / (time.monotonic() - began)
+                pace = int(counts.sum()) / (time.perf_counter() - began)
                 sampling.allow(int(counts.max()) + LEAST_AHEAD + int(AHEAD * pace))
                 is_over = work.is_over(within=LOOK_EVERY)
                 while shown < int(counts.sum()) // len(parts):

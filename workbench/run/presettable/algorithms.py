@@ -61,8 +61,8 @@ _LOSSES = {
     "gspo": _variant(
         ("GSPO", "GSPO"),
         (
-            "One ratio for the whole completion, in a band a thousand times narrower (arXiv 2507.18071).",
-            "整个回答一个概率比，裁剪带窄上千倍（arXiv 2507.18071）。",
+            "One ratio for the whole completion, in a much narrower band: ε = 0.003 (arXiv 2507.18071 has 0.0003).",
+            "整个回答一个概率比，裁剪带窄得多：ε = 0.003（arXiv 2507.18071 取 0.0003）。",
         ),
         importance_sampling_level="sequence",
         epsilon=3e-3,
