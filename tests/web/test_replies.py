@@ -63,6 +63,12 @@ def test_where_nothing_is_new_nothing_is_sent(bench, monkeypatch):
     assert ask(Replies(bench), news=bench.news.number) is None
 
 
+def test_a_page_that_shows_a_run_of_the_server_before_this_one_is_told_of_its_own(bench, monkeypatch):
+    monkeypatch.setattr(module, "HOLD_S", 60.0)
+    delta = orjson.loads(ask(Replies(bench), run="of long ago", since=7, news=bench.news.number) or b"")
+    assert delta["run"] == bench.store.id and delta["next"] == NUM_STEPS
+
+
 def test_whoever_waits_is_woken_by_news_from_another_thread_and_by_none_before():
     async def wait() -> int:
         news = News()

@@ -75,8 +75,11 @@ class Replies:
         shows_progress = question.progress and is_slow
         waits_for_next = question.rested and bench.state == "running" and not is_slow
         seen = bench.news.number if waits_for_next else question.news
-        await told(bench.news, seen, PHASE_S if shows_progress else HOLD_S)
-        if bench.news.number == question.news and not shows_progress:
+        # The page may show a run of the server before this one, whose news had numbers of their own.
+        is_other_run = question.run is not None and question.run != bench.store.id
+        if not is_other_run:
+            await told(bench.news, seen, PHASE_S if shows_progress else HOLD_S)
+        if bench.news.number == question.news and not shows_progress and not is_other_run:
             return None
         phase = bench.runner.phase if bench.runner is not None else None
         return self._deltas.get((question, bench.news.number, phase), lambda: self._delta(question))
