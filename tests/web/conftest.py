@@ -3,10 +3,12 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvicorn
 from starlette.testclient import TestClient
 
 from tests.run.records import make_record
@@ -44,6 +46,21 @@ def client(workbench: Workbench) -> Iterator[TestClient]:
 
     with TestClient(create_app(workbench, "0.1.0"), base_url="http://localhost:7860") as made:
         yield made
+
+
+@pytest.fixture
+def own_address(workbench: Workbench) -> Iterator[str]:
+    """The address of a server in this process, on the made-up records."""
+    from workbench.web.server import create_app  # noqa: PLC0415 - gradio takes seconds
+
+    server = uvicorn.Server(uvicorn.Config(create_app(workbench, "0.1.0"), port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://localhost:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,14 @@
 """The set-up form in a real browser, on a server that takes its time to label the form."""
 
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
 from playwright.sync_api import expect, sync_playwright
 
 from tests.web.test_page import FLAGS, PATIENCE_MS
 from workbench.run.workbench import Workbench
 from workbench.web import setup_form
-from workbench.web.server import create_app
 
 
 @pytest.fixture
@@ -26,19 +23,6 @@ def may_label(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     monkeypatch.setattr(setup_form, "section_words", late_words)
     yield may
     may.set()
-
-
-@pytest.fixture
-def own_address(workbench: Workbench) -> Iterator[str]:
-    """The address of a server in this process."""
-    server = uvicorn.Server(uvicorn.Config(create_app(workbench, "0.1.0"), port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://localhost:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
 
 
 def test_a_choice_made_before_the_form_was_labelled_stands(

@@ -26,8 +26,9 @@ class KnobSpec:
     """Everything that is known about one knob besides its value.
 
     `low` and `high` bound what is accepted (inclusive); `slider` is the smaller range, and the step, that a slider
-    offers. `takes_effect` says which part of the next step is the first to use a new value. `used_when` holds the
-    conditions under which the value is looked at at all: any one of them is enough, and none means always.
+    offers; `start` is what an optional knob is set to when it is switched on there. `takes_effect` says which part of
+    the next step is the first to use a new value. `used_when` holds the conditions under which the value is looked at
+    at all: any one of them is enough, and none means always.
     """
 
     name: str = ""
@@ -44,6 +45,7 @@ class KnobSpec:
     scale: Literal["linear", "log"] = "linear"
     choices: tuple[str, ...] | None = None
     optional: bool = False
+    start: float | None = None
     used_when: tuple[Condition, ...] = ()
 
     def is_used(self, values: Mapping[str, Any]) -> bool:

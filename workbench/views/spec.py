@@ -61,7 +61,19 @@ def _knob(spec: KnobSpec) -> dict[str, Any]:
     if spec.slider is not None:
         low, high, step = spec.slider
         slider = {"low": low, "high": high, "step": step, "scale": spec.scale}
-    names = ("name", "group", "symbol", "kind", "default", "low", "high", "choices", "optional", "takes_effect")
+    names = (
+        "name",
+        "group",
+        "symbol",
+        "kind",
+        "default",
+        "low",
+        "high",
+        "choices",
+        "optional",
+        "start",
+        "takes_effect",
+    )
     plain = {name: getattr(spec, name) for name in names}
     words = {"label": _both(spec.label), "help": _both(spec.help)}
     return plain | words | {"slider": slider, "used_when": [_condition(each) for each in spec.used_when]}

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   fromSlider,
+  stepSlider,
   linear,
   niceStep,
   path,
@@ -71,4 +72,20 @@ test('sliders: every scale goes there and back', () => {
   const log = { low: 1e-6, high: 0.1, step: 0, scale: 'log' };
   assert.equal(fromSlider(log, toSlider(log, 0.0025)), 0.0025);
   assert.equal(toSlider(log, 5), 1, 'a typed value beyond the slider stays at its end');
+});
+
+test('a key on a slider goes a step further, from wherever the value is, and not beyond its end', () => {
+  const beta = { low: 0, high: 0.5, step: 0.01, scale: 'linear' };
+  assert.deepEqual(
+    [stepSlider(beta, 0.04, 1), stepSlider(beta, 0.04, -10), stepSlider(beta, 0.037, 1), stepSlider(beta, 0.5, 1)],
+    [0.05, 0, 0.05, 0.5],
+  );
+  assert.equal(stepSlider(beta, 3, 1), 3, 'a typed value beyond the end stays');
+  const rate = { low: 1e-5, high: 1e-2, step: 1e-5, scale: 'log' };
+  assert.deepEqual([stepSlider(rate, 0.001, 1), stepSlider(rate, 0.00025, -1)], [0.0011, 0.00024]);
+  for (let value = rate.low; value < rate.high;) {
+    const next = stepSlider(rate, value, 1);
+    assert.ok(next > value && next <= rate.high, `${value} → ${next}`);
+    value = next;
+  }
 });

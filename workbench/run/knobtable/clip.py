@@ -80,6 +80,7 @@ class ClipKnobs:
         high=100.0,
         slider=(1.0, 10.0, 0.1),
         optional=True,
+        start=4.0,
         used_when=({"loss_type": CLIPPED_LOSSES},),
         takes_effect="update",
         label=("ratio cap", "概率比上限"),

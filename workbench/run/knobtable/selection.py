@@ -29,6 +29,7 @@ class SelectionKnobs:
         high=100.0,
         slider=(0.0, 1.0, 0.01),
         optional=True,
+        start=0.02,
         takes_effect="update",
         label=("off-policy mask", "离策略屏蔽"),
         help=(

@@ -48,6 +48,17 @@ export function setStyle(node, name, value) {
   if (node.style.getPropertyValue(name) !== value) node.style.setProperty(name, value);
 }
 
+/** Let the arrows walk along the buttons of a node; Enter or Space chooses one. @param {HTMLElement} node */
+export function walkByArrows(node) {
+  node.addEventListener('keydown', (event) => {
+    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    const buttons = [...node.children];
+    if (!by || !buttons.includes(event.target)) return;
+    event.preventDefault();
+    buttons[(buttons.indexOf(event.target) + by + buttons.length) % buttons.length].focus();
+  });
+}
+
 const made = new WeakSet();
 
 /**

@@ -116,6 +116,20 @@ export function fromSlider(slider, p) {
   return Number(Math.min(slider.high, stepped).toPrecision(10));
 }
 
+/**
+ * Where a key on the slider leads: so many of its steps further (log: of the second significant digit).
+ * @param {{low: number, high: number, step: number, scale: string}} slider  @param {number} value
+ * @param {number} by  @returns {number}
+ */
+export function stepSlider(slider, value, by) {
+  const { low, high, scale } = slider;
+  const step = scale === 'log' ? 10 ** (Math.floor(Math.log10(Math.max(value, low)) + 1e-9) - 1) : slider.step;
+  const origin = scale === 'log' ? 0 : low;
+  const next = origin + Math.round((value - origin) / step + by) * step;
+  // A typed value may lie beyond the slider's ends.
+  return Number(Math.min(Math.max(high, value), Math.max(Math.min(low, value), next)).toPrecision(10));
+}
+
 function bend(scale) {
   // A log slider that starts at 0 starts at a very small value instead.
   if (scale === 'log') return { to: (v) => Math.log(Math.max(v, 1e-9)), from: Math.exp };

@@ -7,6 +7,12 @@ import { state } from './store.js';
 /** @returns {boolean} a recording: nothing can be turned */
 export const recorded = () => state.source !== 'live';
 
+/** @returns {boolean} no knob can be turned: a recording, or a run that has ended */
+export const fixedKnobs = () => recorded() || ['stopped', 'failed'].includes(state.status);
+
+/** @returns {boolean} there will be nothing to see of this run */
+export const endedBeforeAStep = () => !recorded() && fixedKnobs() && !countSteps();
+
 /**
  * The knobs that the next step will use; of a recording, those that the step on the screen used.
  * @returns {Object<string, *>}

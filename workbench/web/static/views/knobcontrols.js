@@ -1,10 +1,10 @@
 // What turns a knob: segments for choices, a switch, a slider with a number, a box for "none".
-import { h, setAttr } from '../dom.js';
+import { h, setAttr, walkByArrows } from '../dom.js';
 import { knobValue } from '../format.js';
 import { pick, t } from '../i18n.js';
 import { knobText } from '../knobwords.js';
-import { fromSlider, toSlider } from '../scale.js';
-import { recorded } from '../select.js';
+import { fromSlider, stepSlider, toSlider } from '../scale.js';
+import { fixedKnobs } from '../select.js';
 import { state } from '../store.js';
 
 const FINE = 1000;
@@ -32,32 +32,27 @@ export function knobControl(spec, apply) {
 function flip(spec, apply) {
   const node = h(
     'button',
-    { type: 'button', role: 'switch', class: 'switch', disabled: recorded(), ...said(spec) },
+    { type: 'button', role: 'switch', class: 'switch', disabled: fixedKnobs(), ...said(spec) },
     h('i'),
   );
   node.addEventListener('click', () => apply(node.getAttribute('aria-checked') !== 'true'));
   return { node: h('div', { class: 'flip' }, node), beside: null, refresh: (on) => setAttr(node, 'aria-checked', on) };
 }
 
-// One stop for Tab; the arrows walk, Enter or Space chooses: walking past a choice must not turn the knob.
+// One stop for Tab; walking past a choice must not turn the knob.
 function choice(spec, values, apply) {
   const buttons = values.map((value) =>
     h('button', {
       type: 'button',
       role: 'radio',
       text: knobText(spec.name, value),
-      disabled: recorded(),
+      disabled: fixedKnobs(),
       on: { click: () => apply(value) },
     }),
   );
   const node = h('div', { class: 'segments', role: 'radiogroup', ...said(spec) }, ...buttons);
   setAttr(node, 'data-grid', values.length > IN_A_ROW ? '' : null);
-  node.addEventListener('keydown', (e) => {
-    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[e.key];
-    if (!by) return;
-    e.preventDefault();
-    buttons[(buttons.indexOf(e.target) + by + buttons.length) % buttons.length].focus();
-  });
+  walkByArrows(node);
   return {
     node,
     beside: null,
@@ -70,38 +65,60 @@ function choice(spec, values, apply) {
   };
 }
 
+// By how many steps a key moves a slider; its own thousandths are finer than a knob's steps.
+const KEYS = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 10, PageDown: -10 };
+
 function range(spec, apply) {
-  const off = recorded();
+  const off = fixedKnobs();
   const slider = h('input', { type: 'range', min: 0, max: FINE, disabled: off, ...said(spec) });
   const number = h('input', { type: 'text', inputmode: 'decimal', class: 'number', disabled: off, ...said(spec) });
   const whole = (v) => (spec.kind === 'int' ? Math.round(v) : v);
-  const read = () => whole(fromSlider(spec.slider, slider.value / FINE));
-  const fill = () => slider.style.setProperty('--p', `${(slider.value / FINE) * 100}%`);
+  let at = null;
+  const show = (value) => {
+    at = value;
+    slider.style.setProperty('--p', `${(slider.value / FINE) * 100}%`);
+    setAttr(slider, 'aria-valuetext', knobText(spec.name, value));
+  };
+  const write = (value) => (number.value = value == null ? '' : plain(spec, value));
+  const place = (value) => (slider.value = Math.round(toSlider(spec.slider, value) * FINE));
   slider.addEventListener('input', () => {
-    number.value = plain(spec, read());
-    fill();
+    show(whole(fromSlider(spec.slider, slider.value / FINE)));
+    write(at);
   });
-  slider.addEventListener('change', () => apply(read()));
+  slider.addEventListener('change', () => apply(at));
+  slider.addEventListener('keydown', (e) => {
+    if (!KEYS[e.key]) return;
+    e.preventDefault();
+    const next = stepSlider(spec.slider, at, KEYS[e.key]);
+    place(next);
+    show(next);
+    write(next);
+    apply(next);
+  });
   number.addEventListener('keydown', (e) => {
     // The popover closes on Escape; no other key means anything outside a field.
     if (e.key !== 'Escape') e.stopPropagation();
     if (e.key === 'Enter') apply(typed(spec, number.value));
   });
-  const empty = spec.optional ? emptyBox(spec, apply, read) : null;
+  const empty = spec.optional ? emptyBox(spec, apply, () => at) : null;
   return {
     node: h('div', { class: 'sliderow' }, empty?.node, slider),
     beside: number,
     refresh(value, again = false) {
-      if (again || document.activeElement !== number) number.value = value == null ? '' : plain(spec, value);
-      const shown = value ?? (spec.name === 'epsilon_high' ? state.knobs.epsilon : spec.slider.low);
-      if (!slider.matches(':active')) slider.value = Math.round(toSlider(spec.slider, shown) * FINE);
+      const dragged = slider.matches(':active');
+      if (again || (document.activeElement !== number && !dragged)) write(value);
       slider.disabled = off || (spec.optional && value == null);
       number.placeholder = knobText(spec.name, null);
-      fill();
       empty?.refresh(value);
+      if (dragged) return;
+      place(value ?? startOf(spec));
+      show(value ?? startOf(spec));
     },
   };
 }
+
+// What an optional knob is set to when it is switched on: a value that changes little, or that is common.
+const startOf = (spec) => (spec.name === 'epsilon_high' ? state.knobs.epsilon : (spec.start ?? spec.slider.low));
 
 // What is not a number goes to the server too: it owns the sentence that says what is allowed.
 function typed(spec, text) {
@@ -112,7 +129,7 @@ function typed(spec, text) {
 
 // A knob that may be absent: ε high follows ε, δ is off.
 function emptyBox(spec, apply, read) {
-  const box = h('input', { type: 'checkbox', disabled: recorded() });
+  const box = h('input', { type: 'checkbox', disabled: fixedKnobs() });
   box.addEventListener('change', () => apply(box.checked ? null : read()));
   return {
     node: h('label', { class: 'empty' }, box, t(`none.${spec.name}`)),

@@ -3,14 +3,14 @@ import { ask } from '../actions.js';
 import { h, setAttr, setText } from '../dom.js';
 import { pick, t } from '../i18n.js';
 import { knobSpec, knobText, unusedWhy } from '../knobwords.js';
-import { proposed } from '../select.js';
+import { fixedKnobs, proposed } from '../select.js';
 import { state } from '../store.js';
 import { tip } from '../tooltip.js';
 import { knobControl } from './knobcontrols.js';
 
 /**
  * @typedef {{name: string, node: HTMLElement, refresh: () => void, settle: () => void}} Field
- * `settle` forgets a refusal: something has changed since.
+ * `settle` forgets what was chosen or refused: something has changed since.
  */
 
 /**
@@ -21,8 +21,14 @@ export function knobField(name, brief) {
   const spec = knobSpec(name);
   const says = h('p', { class: 'says', role: 'status' });
   let refusal = null;
+  let chosen = null; // what was sent, until the server has said what became of it
+  let asking = 0;
   const apply = async (value) => {
+    chosen = { value };
+    asking += 1;
     refusal = await ask('knobs', { [name]: value });
+    asking -= 1;
+    if (refusal != null || state.connection === 'lost') chosen = null;
     field.refresh(refusal != null);
   };
   const control = knobControl(spec, apply);
@@ -40,13 +46,16 @@ export function knobField(name, brief) {
     name,
     node,
     refresh(again = false) {
-      control.refresh(proposed()[name], again);
+      control.refresh(chosen ? chosen.value : proposed()[name], again);
       const unused = unusedWhy(name, proposed());
       setText(says, refusal ?? unused ?? status(spec, brief));
       says.classList.toggle('error', refusal != null);
       setAttr(node, 'data-unused', unused ? '' : null);
     },
-    settle: () => (refusal = null),
+    settle() {
+      refusal = null;
+      if (!asking) chosen = null;
+    },
   };
   return field;
 }
@@ -56,7 +65,7 @@ function status({ name, takes_effect: effect }, brief) {
   if (waiting)
     return t('knob.waiting', { old: knobText(name, waiting.old), new: knobText(name, waiting.new), n: waiting.step });
   const last = state.events.findLast((e) => e.knob === name);
-  const when = brief ? '' : t(`knob.effect.${effect}`);
+  const when = brief || fixedKnobs() ? '' : t(`knob.effect.${effect}`);
   return last
     ? `${t('knob.since', { old: knobText(name, last.old), new: knobText(name, last.new), n: last.step })} ${when}`
     : when;

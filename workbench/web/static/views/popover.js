@@ -1,7 +1,7 @@
 // The popover that turns knobs: one or two with their help, or many in groups, and what the server said.
 import { h } from '../dom.js';
 import { t } from '../i18n.js';
-import { recorded } from '../select.js';
+import { fixedKnobs, recorded } from '../select.js';
 import { watch } from '../store.js';
 import { hideTip, overlay } from '../tooltip.js';
 import { knobField } from './knobfield.js';
@@ -41,9 +41,10 @@ export function openKnobs(anchor, names) {
   });
   const parts = many ? knobGroups(names) : names.map((name) => knobField(name, false));
   box.append(...parts.map((part) => part.node));
-  if (recorded()) box.append(h('p', { class: 'note', text: t('knob.recorded') }));
+  const fixed = fixedKnobs();
+  if (fixed) box.append(h('p', { class: 'note', text: t(recorded() ? 'knob.recorded' : 'knob.ended') }));
   overlay().append(box);
-  open = { box, anchor, parts };
+  open = { box, anchor, parts, fixed };
   anchor.setAttribute('aria-expanded', 'true');
   refresh();
   place();
@@ -60,6 +61,7 @@ export function startPopovers() {
   watch(['knobs', 'pending'], () => open?.parts.forEach((part) => part.settle()));
   watch(['knobs', 'pending', 'rows'], refresh);
   watch(['source', 'run', 'lang'], () => closePopover());
+  watch(['status'], () => open && open.fixed !== fixedKnobs() && closePopover());
 }
 
 const refresh = () => open?.parts.forEach((part) => part.refresh());

@@ -1,7 +1,7 @@
 // The right column: the clipped objective of this group, then the run over its steps.
 import { chooseUpdate } from '../actions.js';
 import { derive, isDead } from '../derived.js';
-import { h, resize, setAttr, setText } from '../dom.js';
+import { h, resize, setAttr, setText, walkByArrows } from '../dom.js';
 import { has, rich, t } from '../i18n.js';
 import { isLearned, rewardLines } from '../rewards.js';
 import { newestStep, updateIndex, updatesOf, viewedStep } from '../select.js';
@@ -21,6 +21,7 @@ export function mountRight(root) {
     title: t('clip.inner'),
     text: t('clip.inner.help'),
   }));
+  walkByArrows(picks);
   const plot = h('div', { class: 'plot clip' });
   const reward = h('h2', { class: 'h2' });
   const note = h('span', { class: 'note quiet-note' });
@@ -53,6 +54,7 @@ export function mountRight(root) {
     const term = has(`picture.${form}.term`) ? t(`picture.${form}.term`) : '';
     title.replaceChildren(t(`picture.${form}`), term && h('span', { class: 'term', text: ` ${term}` }));
     setText(word, t('clip.inner'));
+    setAttr(picks, 'aria-label', t('clip.inner'));
     const { record } = state;
     inner.hidden = !record;
     counts.replaceChildren();

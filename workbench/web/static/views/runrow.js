@@ -49,7 +49,7 @@ export function press(...names) {
 
 /** @param {HTMLElement} root */
 export function mountRunRow(root) {
-  const buttons = h('div', { class: 'run', role: 'group' });
+  const buttons = h('div', { class: 'run', role: 'group', tabindex: -1 });
   const where = tip(h('span', { class: 'where' }), () => ({ title: t('run.where'), text: t('run.where.help') }));
   const back = h('button', { class: 'quiet back', type: 'button', on: { click: backToLive } });
   const what = h('div', { class: 'what' });
@@ -66,9 +66,9 @@ export function mountRunRow(root) {
     const key = `${offered()}/${state.lang}`;
     if (key === drawn) return;
     drawn = key;
-    const hadFocus = buttons.contains(document.activeElement);
+    const focused = buttons.contains(document.activeElement) ? document.activeElement.dataset.do : null;
     buttons.replaceChildren(...offered().map((name, i) => runButton(name, i === 0)));
-    if (hadFocus) buttons.firstElementChild.focus();
+    if (focused != null) refocus(buttons, focused);
   });
   watch(['method', 'bug', 'spec', 'lang'], () => what.replaceChildren(...methodLabel(), ...bugBadge()));
   watch(['rows', 'step', 'numSteps', 'lang', 'source', 'status'], () => {
@@ -81,6 +81,14 @@ export function mountRunRow(root) {
     setText(phase, text);
     setAttr(phase, 'data-warn', state.refused ? '' : null);
   });
+}
+
+const OPPOSITE = { pause: 'resume', resume: 'pause', play: 'halt', halt: 'play' };
+
+// The key that pressed a button must not press another one the next time: what is gone leaves the focus to the group.
+function refocus(buttons, name) {
+  const again = [name, OPPOSITE[name]].map((wanted) => buttons.querySelector(`[data-do="${wanted}"]`));
+  (again.find(Boolean) ?? buttons).focus();
 }
 
 function runButton(name, main) {

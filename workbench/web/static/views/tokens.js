@@ -1,7 +1,7 @@
 // The tokens of the selected completion as chips, with its steps, the ratio and the KL of each under it.
 import { chooseMeasure, movePin, pinToken } from '../actions.js';
 import { derive, hasSteps, measuresOf, measureValue, pushOf, stepAt } from '../derived.js';
-import { h, pixelsOf, resize, setAttr, setStyle, setText, sizeOf } from '../dom.js';
+import { h, pixelsOf, resize, setAttr, setStyle, setText, sizeOf, walkByArrows } from '../dom.js';
 import { fixed, known, signed, signedSmall } from '../format.js';
 import { t } from '../i18n.js';
 import { icon } from '../icons.js';
@@ -39,6 +39,7 @@ export function mountTokens(column) {
   const advantage = h('span', { class: 'note' });
   const pager = h('span', { class: 'pager' });
   const segments = h('div', { class: 'segments', role: 'radiogroup' });
+  walkByArrows(segments);
   const head = h('div', { class: 'head rule' }, title, advantage, pager, h('span', { class: 'spring' }), segments);
   const lines = h('div', { class: 'lines', role: 'group' });
   const legend = h('div', { class: 'legend' });
@@ -157,6 +158,7 @@ export function drawTokens(view, { lines: shown, fit }, width) {
 
 function drawMeasures(node, record, measure) {
   const measures = measuresOf(record);
+  setAttr(node, 'aria-label', t('tokens.measures'));
   const make = (i) =>
     tip(h('button', { type: 'button', role: 'radio' }), () => ({
       title: t(`measure.${measures[i]}`),
