@@ -106,6 +106,6 @@ alive = next((group for group in record.groups if not group.is_dead), record.gro
 show(alive)
 
 # %% [markdown]
-# ✓ All checks passed. Next: `make app` shows the same run live, with every knob at hand.
+# ✓ All checks passed. Next: `make app` shows such a run live, with every knob at hand.
 #
-# ✓ 全部核对通过。下一步：`make app` 打开页面，实时看同样的训练，旋钮随手可拧。
+# ✓ 全部核对通过。下一步：`make app` 打开页面，实时看这样的训练，旋钮随手可拧。

@@ -9,6 +9,8 @@ import {
   measuresOf,
   measureValue,
   pushOf,
+  isZScore,
+  pullsByKl,
   rewardsAreAll,
   sequenceLogRatio,
   stepAt,
@@ -174,5 +176,9 @@ test('equal rewards are a dead group only where nothing else tells the completio
   assert.ok(!isDead({ dead: false, completions: [still] }));
   assert.ok(rewardsAreAll({ supervision: 'outcome', kl_in: 'loss' }));
   assert.ok(!rewardsAreAll({ supervision: 'process' }) && !rewardsAreAll({ kl_in: 'reward' }));
-  assert.ok(!rewardsAreAll({}, 'ppo'));
+  assert.ok(!rewardsAreAll({}, 'ppo') && !rewardsAreAll({ advantage_estimator: 'gdpo' }));
+  assert.ok(isZScore({ knobs: {} }) && !isZScore({ knobs: { scale_rewards: 'none' } }));
+  assert.ok(!isZScore({ knobs: { advantage_estimator: 'rloo' } }) && !isZScore({ knobs: {}, method: 'dpo' }));
+  assert.ok(pullsByKl({ knobs: { beta: 0.1, kl_in: 'loss' } }));
+  assert.ok(!pullsByKl({ knobs: { beta: 0 } }) && !pullsByKl({ knobs: { beta: 0.1, kl_in: 'reward' } }));
 });

@@ -176,7 +176,27 @@ export const isDead = (record) => record.dead && record.completions.every((c) =>
  * @returns {boolean}
  */
 export const rewardsAreAll = (knobs, method = 'grpo') =>
-  method === 'grpo' && knobs.supervision !== 'process' && knobs.kl_in !== 'reward';
+  method === 'grpo' &&
+  knobs.supervision !== 'process' &&
+  knobs.kl_in !== 'reward' &&
+  knobs.advantage_estimator !== 'gdpo';
+
+/**
+ * Is a completion's advantage its reward's z-score in the group?
+ * @param {object} record
+ * @returns {boolean}
+ */
+export const isZScore = ({ knobs, method }) =>
+  rewardsAreAll(knobs, method) &&
+  (knobs.advantage_estimator ?? 'grpo') === 'grpo' &&
+  (knobs.scale_rewards ?? 'group') === 'group';
+
+/**
+ * Does a KL in the loss pull at the tokens, whatever their advantages?
+ * @param {object} record
+ * @returns {boolean}
+ */
+export const pullsByKl = ({ knobs }) => knobs.beta > 0 && knobs.kl_in !== 'reward';
 
 // ---- process supervision
 

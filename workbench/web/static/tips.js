@@ -83,7 +83,7 @@ export function tokenTip(record, row, token, k) {
   const kl = arrays.kl?.[token];
   const rows = [
     [t('measure.ratio'), `r ${fixed(ratio, 3)}`],
-    [t('measure.advantage'), `A ${signed(arrays.advantage[token])}`],
+    derived.picture.form !== 'none' && [t('measure.advantage'), `A ${signed(arrays.advantage[token])}`],
     [t('measure.kl'), known(kl) ? `${t(`kl.${derived.kl}`)} ${compact(kl)}` : t('token.no_ref')],
     [t('measure.entropy'), `H ${fixed(arrays.entropy[token], 3)}`],
     arrays.coefficient && [t('measure.coefficient'), `c ${small(arrays.coefficient[token])}`],

@@ -2,7 +2,7 @@
 // A method without a ratio has its gradient coefficients drawn instead.
 import { pinToken } from '../actions.js';
 import { clipGeometry, clipMarks } from '../clipgeometry.js';
-import { derive, isDead } from '../derived.js';
+import { derive, isDead, pullsByKl } from '../derived.js';
 import { h, s, setAttr, sizeOf } from '../dom.js';
 import { t } from '../i18n.js';
 import { pictureOf } from '../objectives.js';
@@ -54,7 +54,8 @@ function scene(record, width, height) {
     return { geometry, list, derived, says: list.length ? null : t('push.none') };
   }
   const geometry = clipGeometry(width, height, record, k, derived);
-  const says = !record ? t('clip.none') : isDead(record) ? t('clip.dead') : null;
+  const dead = record && isDead(record) && t(pullsByKl(record) ? 'clip.dead_kl' : 'clip.dead');
+  const says = record ? dead || null : t('clip.none');
   return { geometry, list: record ? clipMarks(geometry, record, k, derived) : [], derived, says };
 }
 

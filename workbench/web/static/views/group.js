@@ -1,11 +1,11 @@
 // The group: one prompt, its G completions with reward by function, advantage, length and a strip of tokens.
 import { chooseGroup, chooseRow, moveRow } from '../actions.js';
-import { derive, hasSteps, isDead, measuresOf, rewardsAreAll } from '../derived.js';
+import { derive, hasSteps, isDead, isZScore, measuresOf, pullsByKl, rewardsAreAll } from '../derived.js';
 import { h, resize, setAttr, setStyle, setText, sizeOf } from '../dom.js';
 import { fixed } from '../format.js';
 import { rewardName, t } from '../i18n.js';
 import { icon } from '../icons.js';
-import { groupOf, selectedRow, shownMeasure, updateIndex, updatesOf, viewedRow } from '../select.js';
+import { endedBeforeAStep, groupOf, selectedRow, shownMeasure, updateIndex, updatesOf, viewedRow } from '../select.js';
 import { state } from '../store.js';
 import { tip } from '../tooltip.js';
 import { drawRow, makeRow } from './grouprow.js';
@@ -22,7 +22,7 @@ export function mountGroup(column) {
   const target = h('span', { class: 'target' });
   const stats = tip(h('span', { class: 'note stats' }), () => ({
     title: t('group.stats.title'),
-    text: t('group.stats.help'),
+    text: t(state.record && isZScore(state.record) ? 'group.stats.help' : 'group.stats.line'),
   }));
   const picker = h('span', { class: 'picker', role: 'group' });
   const which = h('span', { class: 'note' });
@@ -64,7 +64,7 @@ export function drawGroup(view, plan) {
     view.rows.replaceChildren();
     return;
   }
-  if (dead) setText(view.says, t('group.dead', { n: record.completions.length }));
+  if (dead) setText(view.says, t(pullsByKl(record) ? 'group.dead_kl' : 'group.dead', { n: record.completions.length }));
   const page = pageOf(plan);
   const from = page * plan.perPage;
   const shown = record.completions.slice(from, from + plan.perPage);
@@ -92,6 +92,7 @@ export function movePage(by) {
 function emptyReason() {
   if (state.recordError) return t('group.gone', { error: state.recordError });
   if (state.rows.length) return t('group.loading');
+  if (endedBeforeAStep()) return t('group.ended');
   return t(state.source === 'live' ? 'group.first' : 'group.none');
 }
 

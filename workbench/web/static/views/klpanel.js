@@ -10,10 +10,9 @@ import { HALO, labelX } from './rewardpanel.js';
 /** @param {object} a  the axes of the plot  @returns {SVGElement[]} */
 export function klPanel(a) {
   const { steps, values } = curve('kl');
-  const most = extreme(values, 1, 0);
-  const step = niceStep((most || 0.1) / 1.2);
-  const top = Math.max(most * 1.06, step);
-  const y = linear(0, top, a.bottom, a.klTop);
+  const [most, least] = [extreme(values, 1, 0), extreme(values, -1, 0)]; // k1 has either sign
+  const step = niceStep((Math.max(most, -least) || 0.1) / 1.2) * (-least > most ? -1 : 1);
+  const y = linear(Math.min(least * 1.06, step, 0), Math.max(most * 1.06, step, 0), a.bottom, a.klTop);
   a.klY = y;
   const shown = [0, step];
   const grid = shown.flatMap((v) => [
@@ -23,7 +22,7 @@ export function klPanel(a) {
       'font-size': a.font,
     }),
   ]);
-  const title = label(0, a.klTop - 9, t('curves.kl_title', { form: state.knobs.kl_estimator ?? 'k3' }), {
+  const title = label(0, a.klTop - 9, t('curves.kl_title', { form: t(`kl.${state.knobs.kl_estimator ?? 'k3'}`) }), {
     'font-size': a.font + 1,
     'font-weight': 650,
     fill: 'var(--ink)',

@@ -56,7 +56,9 @@ const markItem = (name) =>
   }));
 
 function lane(scored, derived) {
-  const words = scored ? t('legend.kl', { max: fixed(derived.range.kl), form: derived.kl }) : t('legend.no_kl');
+  const words = scored
+    ? t('legend.kl', { max: fixed(derived.range.kl), form: t(`kl.${derived.kl}`) })
+    : t('legend.no_kl');
   return tip(h('span', { class: 'legend-item' }, h('i', { class: 'swatch lane-key' }), words), () => ({
     title: t('measure.kl'),
     text: t(scored ? 'legend.kl.help' : 'legend.no_kl.help', { form: t(`kl.${derived.kl}`) }),

@@ -3,7 +3,7 @@ import { h } from '../dom.js';
 import { fixed, share } from '../format.js';
 import { t } from '../i18n.js';
 import { formOf } from '../objectives.js';
-import { countSteps, pinnedToken, updateIndex, updatesOf } from '../select.js';
+import { countSteps, endedBeforeAStep, pinnedToken, updateIndex, updatesOf, viewedRow } from '../select.js';
 import { state, watch } from '../store.js';
 import { tip } from '../tooltip.js';
 import { tokenCard } from './tokencard.js';
@@ -17,7 +17,12 @@ const WITHOUT_CLIP = ['up', 'down', 'kl'];
 export function mountLower(column) {
   const slot = h('section', { class: 'lower' });
   column.append(slot);
+  let drawn = [];
   watch(['record', 'row', 'k', 'pin', 'lang', 'theme', 'status', 'error', 'source', 'rows', 'step'], () => {
+    const { record, row, k, pin, lang, theme, status, error, source } = state;
+    const shown = [record, row, k, pin, lang, theme, status, error, source, viewedRow()];
+    if (shown.every((value, i) => value === drawn[i])) return; // drawn anew it would lose the focus
+    drawn = shown;
     slot.replaceChildren(...content());
   });
   return slot;
@@ -25,7 +30,7 @@ export function mountLower(column) {
 
 function content() {
   if (state.status === 'failed' && state.source === 'live' && pinnedToken() == null) return [failure(), whatNow()];
-  if (!state.record) return state.rows.length ? [] : [startCard()];
+  if (!state.record) return state.rows.length || endedBeforeAStep() ? [] : [startCard()];
   return pinnedToken() == null ? [budget(), whyCard()] : tokenCard();
 }
 
@@ -36,7 +41,7 @@ function startCard() {
     'div',
     { class: 'why wide' },
     h('div', { class: 'head' }, h('h2', { class: 'h2', text: t('why.start') })),
-    h('p', { class: 'para', text: t('why.start.text', { g }) }),
+    h('p', { class: 'para', text: t(`why.start.${state.method ?? 'grpo'}`, { g }) }),
   );
 }
 

@@ -28,14 +28,19 @@ const wanted = () => [state.run, countSteps(), state.events.length, state.theme,
 
 function refresh(view) {
   if (state.view !== 'curves' || view.busy || view.drawn === wanted()) return;
-  if (!state.rows.length) {
-    setText(view.says, t('plots.none'));
-    return;
-  }
+  if (!state.rows.length) return clear(view);
   clearTimeout(view.timer);
   const wait = view.next - Date.now();
   if (wait > 0) view.timer = setTimeout(() => refresh(view), wait);
   else draw(view);
+}
+
+// The figures of the run before say nothing of one without a step.
+function clear(view) {
+  for (const plot of [view.curves, view.memory]) if (plot.data) window.Plotly.purge(plot);
+  Object.assign(view, { drawn: '', held: '', bound: false });
+  view.memory.hidden = true;
+  setText(view.says, t('plots.none'));
 }
 
 async function draw(view) {
@@ -87,8 +92,12 @@ function loadPlotly() {
   library ??= new Promise((resolve, reject) => {
     const script = h('script', {
       src: '/wb/plotly.js',
-      on: { load: () => resolve(window.Plotly), error: () => reject(new Error('plotly.js')) },
+      on: { load: () => resolve(window.Plotly), error: fail },
     });
+    function fail() {
+      library = null; // the next try asks again
+      reject(new Error('plotly.js'));
+    }
     document.head.append(script);
   });
   return library;

@@ -97,7 +97,8 @@ function drawSpark(cell, spark) {
   cell.axes = { x, left: PAD, right: width - PAD - 2 };
   const lists = spark.names.map(curve);
   const most = spark.top ?? lists.reduce((best, { values: ys }) => extreme(ys, 1, best), 0);
-  const y = linear(0, most || 1, height - 3, 3);
+  const least = lists.reduce((low, { values: ys }) => extreme(ys, -1, low), 0);
+  const y = linear(least, most || (least < 0 ? 0 : 1), height - 3, 3);
   redraw(cell.svg, shapes({ x, y, width, height, lists, spark, row }));
 }
 
@@ -109,7 +110,7 @@ function shapes({ x, y, width, height, lists, spark, row }) {
       )
     : [];
   return [
-    line(0, height - 2.5, width, height - 2.5, { stroke: 'var(--line2)' }),
+    line(0, y(0) + 0.5, width, y(0) + 0.5, { stroke: 'var(--line2)' }),
     ...marks().map((m) =>
       line(x(m.step), 0, x(m.step), height - 3, { stroke: 'var(--line2)', 'stroke-dasharray': '2 2' }),
     ),

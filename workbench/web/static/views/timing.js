@@ -15,7 +15,7 @@ export function mountTiming(root) {
   const bar = h('div', { class: 'timing-bar', role: 'img' });
   const paths = h('div', { class: 'timing-paths' });
   root.append(h('section', { class: 'timing' }, h('div', { class: 'head' }, title, note, items), bar, paths));
-  watch(['record', 'recordError', 'lang', 'spec', 'rows', 'view'], () => {
+  watch(['record', 'recordError', 'lang', 'spec', 'view'], () => {
     if (state.view !== 'curves') return;
     setText(title, t('timing.title'));
     const parts = partsOf(state.record?.timing);
