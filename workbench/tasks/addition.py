@@ -104,7 +104,11 @@ def score_steps(prompt: str, completion: str, columns: Mapping[str, Any]) -> Rew
         return None
     expected, written = expected_steps(*summands), read_steps(completion)
     num_steps = max(len(expected), len(written))
-    wrong = [f"; wanted {want}, read {got}" for want, got in itertools.zip_longest(expected, written) if want != got]
+    wrong = [
+        f"; wanted {want or 'no further step'}, read {got or 'nothing'}"
+        for want, got in itertools.zip_longest(expected, written)
+        if want != got
+    ]
     num_right = num_steps - len(wrong)
     return Reward(num_right / num_steps, f"{num_right} of {num_steps} steps right{''.join(wrong[:1])}")
 

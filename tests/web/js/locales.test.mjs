@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { matchLanguage, pick, setLanguage, setTable, splitRich, t } from '../../../workbench/web/static/i18n.js';
+import {
+  matchLanguage,
+  pick,
+  setLanguage,
+  setTable,
+  splitRich,
+  t,
+  translated,
+} from '../../../workbench/web/static/i18n.js';
 
 const root = new URL('../../../workbench/web/static/', import.meta.url);
 const read = (name) => readFileSync(new URL(name, root), 'utf8');
@@ -70,4 +78,18 @@ test('bold parts are found before values are filled in', () => {
     { bold: true, text: 'b {x}' },
     { bold: false, text: ' c' },
   ]);
+});
+
+test('what the server says in English is said in Chinese, part by part, and anything else as it is', () => {
+  setTable('en', en);
+  setTable('zh', zh);
+  const said = "steps={'a'} is not allowed: it must be a whole number in [1, 8], or none";
+  setLanguage('en');
+  assert.equal(translated(said), said);
+  setLanguage('zh');
+  assert.equal(translated(said), "steps={'a'} 不可用：必须是 [1, 8] 内的整数，或 none");
+  assert.equal(translated('1 of 2 steps right; wanted 2+4+1=7, read nothing'), '2 步中对 1 步；应为 2+4+1=7，读到 无');
+  assert.equal(translated('no <answer>…</answer>'), '没有 <answer>…</answer>');
+  for (const own of ['my own reason', 'no <answer>…</answer> at all', '7 = 7', '', null])
+    assert.equal(translated(own), own);
 });

@@ -4,6 +4,7 @@ import { h } from './dom.js';
 const LANGUAGES = ['en', 'zh'];
 const tables = { en: {}, zh: {} };
 let current = 'en';
+let sentences = null; // [key, pattern] of what the server says in English
 
 /** Load both tables once, so that switching needs no request. @returns {Promise<void>} */
 export async function loadLocales() {
@@ -17,6 +18,7 @@ export async function loadLocales() {
 /** @param {string} lang  @param {Object<string, string>} table */
 export function setTable(lang, table) {
   tables[lang] = table;
+  sentences = null;
 }
 
 /** @param {string} lang */
@@ -41,6 +43,32 @@ export const has = (key) => key in tables[current] || key in tables.en;
  */
 export function t(key, params) {
   return template(key, params).replace(/\{(\w+)\}/g, (whole, name) => String(params?.[name] ?? whole));
+}
+
+/**
+ * What the server says in English alone, in the page's language: why a bundled reward was given, why a command was
+ * refused. The keys under "said." are the sentences that we have; others, those of somebody's own rewards too, stay.
+ * @param {string} text  @returns {string}
+ */
+export function translated(text) {
+  if (current === 'en' || !text) return text;
+  sentences ??= Object.keys(tables.en)
+    .filter((key) => key.startsWith('said.'))
+    .map((key) => [key, patternOf(tables.en[key])]);
+  for (const [key, pattern] of sentences) {
+    const { groups } = pattern.exec(text) ?? {};
+    if (groups)
+      return t(key, Object.fromEntries(Object.entries(groups).map(([name, part]) => [name, translated(part)])));
+  }
+  return text;
+}
+
+// Named groups for the placeholders; the last is there for sentences without any.
+function patternOf(words) {
+  const parts = words
+    .split(/\{(\w+)\}/)
+    .map((part, i) => (i % 2 ? `(?<${part}>.*)` : part.replace(/[^\w\s]/g, '\\$&')));
+  return new RegExp(`^${parts.join('')}(?<end>)$`, 's');
 }
 
 /**

@@ -3,7 +3,7 @@ import { chooseRow, pinToken } from '../actions.js';
 import { isDead, pushOf, stepAt } from '../derived.js';
 import { h, resize, setAttr, setStyle, setText } from '../dom.js';
 import { compact, fixed, known, signed, signedSmall } from '../format.js';
-import { rewardName, t } from '../i18n.js';
+import { rewardName, t, translated } from '../i18n.js';
 import { icon } from '../icons.js';
 import { barOf, rewardParts } from '../rewardscale.js';
 import { pinnedToken, selectedRow, shownMeasure, updateIndex, updatesOf } from '../select.js';
@@ -145,7 +145,7 @@ function answerTip({ record, index }) {
   const c = record.completions[index];
   const reasons = record.reward_names
     .filter((name) => c.reasons?.[name])
-    .map((name) => [rewardName(name), c.reasons[name]]);
+    .map((name) => [rewardName(name), translated(c.reasons[name])]);
   const title = c.truncated
     ? t('group.cut.help')
     : c.correct == null

@@ -17,10 +17,7 @@ export function klPanel(a) {
   const shown = [0, step];
   const grid = shown.flatMap((v) => [
     line(a.left, y(v), a.right, y(v), { stroke: v ? 'var(--line)' : 'var(--line2)' }),
-    label(a.left - 4, y(v) + 4, v ? fixed(v, tickDigits([0, step])) : '0', {
-      'text-anchor': 'end',
-      'font-size': a.font,
-    }),
+    tickLabel(a, y(v) + 4, v ? fixed(v, tickDigits([0, step])) : '0'),
   ]);
   const title = label(0, a.klTop - 9, t('curves.kl_title', { form: t(`kl.${state.knobs.kl_estimator ?? 'k3'}`) }), {
     'font-size': a.font + 1,
@@ -58,3 +55,9 @@ export function klPanel(a) {
     }),
   ];
 }
+
+// A long number begins at the edge, or its sign would be cut off.
+const tickLabel = (a, y, text) =>
+  text.length > 5
+    ? label(0, y, text, { ...HALO, 'font-size': a.font })
+    : label(a.left - 4, y, text, { 'text-anchor': 'end', 'font-size': a.font });

@@ -1,7 +1,7 @@
 // One knob in a popover: its name, its control, and a line for what is pending, refused or without effect.
 import { ask } from '../actions.js';
 import { h, setAttr, setText } from '../dom.js';
-import { pick, t } from '../i18n.js';
+import { pick, t, translated } from '../i18n.js';
 import { knobSpec, knobText, unusedWhy } from '../knobwords.js';
 import { fixedKnobs, proposed } from '../select.js';
 import { state } from '../store.js';
@@ -48,7 +48,7 @@ export function knobField(name, brief) {
     refresh(again = false) {
       control.refresh(chosen ? chosen.value : proposed()[name], again);
       const unused = unusedWhy(name, proposed());
-      setText(says, refusal ?? unused ?? status(spec, brief));
+      setText(says, translated(refusal) ?? unused ?? status(spec, brief));
       says.classList.toggle('error', refusal != null);
       setAttr(node, 'data-unused', unused ? '' : null);
     },

@@ -2,7 +2,7 @@
 import { ask, backToLive, togglePlayback } from '../actions.js';
 import { h, setAttr, setText } from '../dom.js';
 import { count, duration } from '../format.js';
-import { pick, t } from '../i18n.js';
+import { pick, t, translated } from '../i18n.js';
 import { icon } from '../icons.js';
 import { runBug, runMethod } from '../knobwords.js';
 import { following, lastStep, newestStep, viewedStep } from '../select.js';
@@ -134,7 +134,7 @@ const term = (name, text) => [h('b', { text: name }), `\n${text}\n`];
 
 function phaseText() {
   if (state.connection === 'lost') return t('phase.lost');
-  if (state.refused) return state.refused;
+  if (state.refused) return translated(state.refused);
   if (state.source !== 'live') return '';
   if (state.status === 'failed') return t('phase.failed');
   const { phase } = state;

@@ -2,7 +2,7 @@
 import { laterRewards, stepAt } from '../derived.js';
 import { h, setAttr } from '../dom.js';
 import { compact, known, signed } from '../format.js';
-import { t } from '../i18n.js';
+import { t, translated } from '../i18n.js';
 import { icon } from '../icons.js';
 import { tip } from '../tooltip.js';
 
@@ -49,7 +49,7 @@ function labelParts({ reward, normalised }, room) {
 function stepTip({ index, step, completion, token }) {
   return {
     title: t('step.title', { i: index + 1, n: completion.steps.length }),
-    text: `${step.reason}\n${t('step.help')}`,
+    text: `${translated(step.reason)}\n${t('step.help')}`,
     rows: [
       [t('step.reward'), `${rewardText(step.reward)} ${t(step.reward > 0 ? 'step.right' : 'step.wrong')}`],
       [t('step.normalised'), signed(step.normalised)],
