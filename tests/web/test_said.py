@@ -7,15 +7,20 @@ from itertools import islice
 
 import pytest
 
+from tests.run.test_knobrules import REFUSED as KNOBS
+from tests.run.test_methodrules import REFUSED as METHODS
 from workbench.errors import KnobError
 from workbench.run import workbench
-from workbench.run.knobs import knob_specs
+from workbench.run.check import check_knobs
+from workbench.run.config import RunConfig
+from workbench.run.knobs import Knobs, knob_specs
 from workbench.tasks.registry import TASKS
 from workbench.tasks.rewards import score
 from workbench.web.routes import STATIC
 
 ENGLISH = json.loads((STATIC / "locales" / "en.json").read_text())
 SAID = {key: words for key, words in ENGLISH.items() if key.startswith("said.")}
+NO_STEPS = ({"task": "sorting"}, {"supervision": "process"})
 ANSWERS = ("", "12", "+7", "x", "3 + 4", "1", "99999", "54321", "12345", "1 - 9")
 THOUGHTS = ("", "1+2+0=3", "1+2+0=3; 4+5+0=9; 7+7+1=15; 1+1+1=3", "</think>", "9+9+0=18</think>")
 
@@ -46,6 +51,15 @@ def test_the_refusal_of_a_knob_s_value_and_what_it_allows_are_known(spec):
     with pytest.raises(KnobError) as refused:
         spec.check("nonsense")
     assert is_known(str(refused.value)) and is_known(spec.allowed())
+
+
+@pytest.mark.parametrize(
+    ("settings", "values"), [*(({}, values) for values, _ in KNOBS), *(case[:2] for case in METHODS), NO_STEPS]
+)
+def test_why_two_options_cannot_go_together_is_known(settings, values):
+    with pytest.raises(KnobError) as refused:
+        check_knobs(RunConfig(**settings), Knobs(**values))
+    assert is_known(str(refused.value))
 
 
 @pytest.mark.parametrize("sentence", re.findall(r'raise ConfigError\("(.*)"\)', inspect.getsource(workbench)))

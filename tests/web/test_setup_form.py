@@ -70,3 +70,14 @@ def test_train_waits_for_a_preset_that_still_fills_the_form(
         may_fill.set()
         expect(page.locator(".badge[data-state=running]")).to_be_visible(timeout=PATIENCE_MS)
         assert workbench.store.config.bug != "none"
+
+
+def test_a_refusal_is_told_in_the_language_of_the_page(browser_path: str, own_address: str) -> None:
+    with sync_playwright() as playwright:
+        page = playwright.chromium.launch(executable_path=browser_path, args=FLAGS).new_page()
+        page.goto(f"{own_address}/?lang=zh&view=setup")
+        expect(page.locator("#wb-section-start")).to_contain_text("起点", timeout=PATIENCE_MS)
+        page.locator("#wb-set-prompts-per-step input").fill("0")
+        page.locator("#wb-setup-train").click()
+        refusal = page.locator("#wb-section-model .wb-refusal").first
+        expect(refusal).to_contain_text("prompts_per_step=0 不可用：必须是 [1,", timeout=PATIENCE_MS)

@@ -31,10 +31,12 @@ _FILLING: dict[str, Any] = _PRIVATE | {
     "js": "(_, ...chosen) => [document.documentElement.lang.startsWith('zh') ? 'zh' : 'en', ...chosen]",
     "concurrency_id": _FORM,
 }
-_ON_TRAINED = """(...refusals) => {
+_ON_TRAINED = """async (...refusals) => {
     const isRefused = refusals.some((refusal) => refusal);
     if (!isRefused) document.dispatchEvent(new CustomEvent('wb:show', {detail: {view: 'live'}}));
     else setTimeout(() => document.querySelector('.wb-refusal p')?.scrollIntoView({block: 'center'}), 100);
+    const {translated} = await import('/wb/static/i18n.js');
+    return refusals.map(translated);
 }"""
 Updates = dict[Any, Any]
 
@@ -135,7 +137,7 @@ def _connect_button(form: SetupForm, button: gr.Button, workbench: Workbench) ->
     refusals = list(form.refusals.values())
     filled = button.click(lambda: None, **_PRIVATE, concurrency_id=_FORM)  # a preset chosen just before comes first
     trained = filled.then(train, list(form.fields.values()), refusals, **_PRIVATE)
-    trained.then(None, refusals, None, js=_ON_TRAINED)
+    trained.then(None, refusals, refusals, js=_ON_TRAINED)
 
 
 def _connect_fields(form: SetupForm) -> None:
