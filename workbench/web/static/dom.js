@@ -37,6 +37,17 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/**
+ * Give a node these children, unless it has just such ones: what stays is neither shaped nor laid out again.
+ * @param {Element} node  @param {(Node|string)[]} parts  without listeners
+ */
+export function setChildren(node, parts) {
+  const made = parts.map((part) => (typeof part === 'object' ? part : document.createTextNode(part)));
+  const old = node.childNodes;
+  if (made.length === old.length && made.every((part, i) => part.isEqualNode(old[i]))) return;
+  node.replaceChildren(...made);
+}
+
 /** @param {Element} node  @param {string} name  @param {string|number|null} value  null removes it */
 export function setAttr(node, name, value) {
   if (value == null) node.removeAttribute(name);

@@ -1,7 +1,7 @@
 // The group: one prompt, its G completions with reward by function, advantage, length and a strip of tokens.
 import { chooseGroup, chooseRow, moveRow } from '../actions.js';
 import { derive, hasSteps, isDead, isZScore, measuresOf, pullsByKl, rewardsAreAll } from '../derived.js';
-import { h, resize, setAttr, setStyle, setText, sizeOf } from '../dom.js';
+import { h, resize, setAttr, setChildren, setStyle, setText, sizeOf } from '../dom.js';
 import { fixed } from '../format.js';
 import { rewardName, t } from '../i18n.js';
 import { icon } from '../icons.js';
@@ -100,13 +100,12 @@ function drawHead(view, record) {
   const prompt = record ? lastLine(record.prompt) : '';
   setText(view.prompt, prompt);
   view.prompt.classList.toggle('long', prompt.length > 20);
-  view.target.replaceChildren(
-    ...(record?.target != null ? [`${t('group.target')} `, h('b', { text: record.target })] : []),
-  );
-  view.stats.replaceChildren(
-    ...(record
+  setChildren(view.target, record?.target != null ? [`${t('group.target')} `, h('b', { text: record.target })] : []);
+  setChildren(
+    view.stats,
+    record
       ? [h('i', { class: 'mean-mark' }), t('group.stats', { mean: fixed(record.mean), std: fixed(record.std) })]
-      : []),
+      : [],
   );
 }
 

@@ -1,5 +1,5 @@
 // The knob chips: applied, pending, just applied. A chip opens the popover that turns it.
-import { h, setAttr } from '../dom.js';
+import { h, setAttr, setChildren } from '../dom.js';
 import { pick, t } from '../i18n.js';
 import { icon } from '../icons.js';
 import { knobSpec, knobText, symbol, unusedWhy } from '../knobwords.js';
@@ -97,7 +97,7 @@ function drawChip(chip, all) {
   if (!names.length) return;
   const pending = names.filter((name) => name in state.pending);
   const values = all.length ? chipValue : othersValue;
-  chip.replaceChildren(...(pending.length ? pendingParts(names, pending) : appliedParts(names, values)));
+  setChildren(chip, pending.length ? pendingParts(names, pending) : appliedParts(names, values));
   setAttr(chip, 'data-unused', all.length && unusedWhy(shownFirst(names), shownKnobs()) ? '' : null);
   setAttr(chip, 'data-state', pending.length ? 'pending' : names.some((n) => fresh.has(n)) ? 'applied' : null);
   const title = all.length ? names.map((n) => pick(knobSpec(n).label)).join(', ') : t('knob.more');

@@ -1,6 +1,6 @@
 // The stage ribbon: what one update does, from sampling to the weights, with one number each.
 import { rewardsAreAll } from '../derived.js';
-import { h, resize, setAttr, setText } from '../dom.js';
+import { h, resize, setAttr, setChildren, setText } from '../dom.js';
 import { compact, count, fixed, known, percent } from '../format.js';
 import { has, pick, t } from '../i18n.js';
 import { icon } from '../icons.js';
@@ -53,7 +53,7 @@ export function mountRibbon(root) {
     cells.forEach((cell, i) => {
       const [value, unit] = cellValue(STAGES[i], row);
       const [name, text] = cell.children;
-      name.replaceChildren(...stageName(STAGES[i]));
+      setChildren(name, stageName(STAGES[i]));
       setText(text.firstChild, value);
       setText(text.lastChild, unit);
       setAttr(cell, 'data-state', now == null ? 'done' : i < now ? 'done' : i === now ? 'on' : 'ahead');
