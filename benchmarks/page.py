@@ -21,7 +21,7 @@ ROUNDS = 3
 TURNS = 4
 STEPS_OF_A_TURN = 50  # longer than any page rests between two drawings
 CAUGHT_UP_S = 12  # after which a page that stood still has drawn what it missed, and rested for it
-SETTLED_S = 45  # after which a browser has collected the garbage of its pages' loading
+SETTLED_S = 120  # after which a browser has collected the garbage of its pages' loading
 NEWS_STEPS = 24
 NUM_WATCHERS = 8
 ASKING = """
@@ -80,7 +80,6 @@ def measure_watching(browser: Browser) -> None:
         wait_for_steps(address, 5)
         for name, watching in watchers(browser, address).items():
             with watching:
-                time.sleep(SETTLED_S)
                 alone, watched, share = in_turn(address)
             cost = f"{100 * (watched / alone - 1):+.1f} %"
             print(f"| {name} | {alone:.3f} | {watched:.3f} | {cost} | {100 * share:.1f} % |", flush=True)
@@ -90,12 +89,19 @@ def measure_watching(browser: Browser) -> None:
 def watchers(browser: Browser, address: str) -> Mapping[str, AbstractContextManager]:
     return {
         "a browser without a page": nullcontext(),
-        "1 page": tabs(browser, address, 1, in_front=1),
-        f"{NUM_WATCHERS} tabs, one in front": tabs(browser, address, NUM_WATCHERS, in_front=1),
-        f"{NUM_WATCHERS} windows side by side": tabs(browser, address, NUM_WATCHERS, in_front=NUM_WATCHERS),
+        "1 page": settled_tabs(browser, address, 1, in_front=1),
+        f"{NUM_WATCHERS} tabs, one in front": settled_tabs(browser, address, NUM_WATCHERS, in_front=1),
+        f"{NUM_WATCHERS} windows side by side": settled_tabs(browser, address, NUM_WATCHERS, in_front=NUM_WATCHERS),
         f"{NUM_WATCHERS} clients that ask for every step": beside(ASKING, address, str(NUM_WATCHERS)),
         "a busy loop instead": beside("while True: pass"),
     }
+
+
+@contextmanager
+def settled_tabs(browser: Browser, address: str, count: int, *, in_front: int) -> Iterator[None]:
+    with tabs(browser, address, count, in_front=in_front):
+        time.sleep(SETTLED_S)
+        yield
 
 
 def in_turn(address: str) -> tuple[float, float, float]:

@@ -36,7 +36,7 @@ def make_field(name: str, value: Any = None) -> Any:
     if kind is bool:
         return gr.Checkbox(value, **words)
     if kind in (int, float):
-        return gr.Number(value, precision=0 if kind is int else None, **words)
+        return gr.Number(value, **words)  # whole or not is for the config to say: rounding would hide a mistake
     return gr.Textbox(value, **words)
 
 

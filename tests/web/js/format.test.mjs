@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  amount,
   compact,
   count,
   duration,
@@ -10,6 +11,8 @@ import {
   percent,
   share,
   signed,
+  signedAmount,
+  tick,
 } from '../../../workbench/web/static/format.js';
 
 test('true minus, no negative zero, a dash for what was not measured', () => {
@@ -58,4 +61,14 @@ test('knob values as their chips show them', () => {
   assert.equal(knobValue('temperature', 0.75), '0.75');
   assert.equal(knobValue('loss_type', 'dapo'), 'dapo');
   assert.equal(knobValue('delta', null), '–');
+});
+
+test('an amount has two decimals, and an exponent where they would say nothing of its size', () => {
+  assert.deepEqual([0, 0.35, -1.5, 9999, null].map(amount), ['0.00', '0.35', '−1.50', '9999.00', '–']);
+  assert.deepEqual([1.3562e9, -1e-7, 0.0049].map(amount), ['1.4e9', '−1e−7', '4.9e−3']);
+  assert.deepEqual([0.72, -0.72, 1.5e-3, 0].map(signedAmount), ['+0.72', '−0.72', '+1.5e−3', '0.00']);
+  assert.deepEqual(
+    [tick(0.5, 1), tick(0, 7), tick(2e-7, 7), tick(1e9, 0), tick(0, 0)],
+    ['0.5', '0', '2e−7', '1e9', '0'],
+  );
 });

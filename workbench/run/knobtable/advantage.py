@@ -104,7 +104,8 @@ class AdvantageKnobs:
         takes_effect="update",
         label=("k of pass@k", "pass@k 的 k"),
         help=(
-            "For the estimator pass_at_k: how many completions one may choose the best of. At most G.",
-            "用于估计 pass_at_k：从多少个回答里取最好的。不超过 G。",
+            "For the estimator pass_at_k: how many completions one may choose the best of. At most G, where only one "
+            "that beats all others gets any.",
+            "用于估计 pass_at_k：从多少个回答里取最好的。不超过 G；等于 G 时，只有胜过其余所有回答的那个才有优势。",
         ),
     )

@@ -29,7 +29,8 @@ const BIN = 0.02; // of a log-ratio
  */
 export function clipGeometry(width, height, record, k, derived) {
   const big = width > 580;
-  const [left, gap, top, axis, space] = [big ? 44 : 34, big ? 52 : 42, 20, big ? 36 : 32, 12];
+  const wide = isNarrow(derived) ? 12 : 0; // numbers close to 1 need more digits
+  const [left, gap, top, axis, space] = [(big ? 44 : 34) + wide, (big ? 52 : 42) + wide, 20, big ? 36 : 32, 12];
   const hist = Math.round(height * 0.19);
   const panelWidth = (width - left - gap - 2) / 2;
   const plot = height - top - hist - space - axis;
@@ -55,6 +56,9 @@ export function clipGeometry(width, height, record, k, derived) {
   return { ...frame, form: picture.form, symbol, from, to, bin, band, picture, panels };
 }
 
+const halfOf = (band) => Math.max(Math.log(band.high), -Math.log(Math.max(band.low, 0.05)));
+const isNarrow = ({ band, picture }) => picture.form === 'clip' && halfOf(band) < NARROW;
+
 function widestLog(record, k, { tokens, picture }) {
   if (picture.form === 'phi')
     return Math.max(0, ...(record?.completions ?? []).map((c) => Math.abs(sequenceLogRatio(c, k))).filter(isFinite));
@@ -75,7 +79,7 @@ export function logLimits(widest, band, { form, cap }) {
     return [-reach, reach];
   }
   if (form === 'clip') {
-    const inner = Math.max(Math.log(band.high), -Math.log(Math.max(band.low, 0.05)));
+    const inner = halfOf(band);
     const shown = Math.max(2 * Math.log(band.high), Math.log(band.high * 1.08), inner * 1.25);
     const reach =
       inner < NARROW

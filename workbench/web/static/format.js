@@ -60,11 +60,29 @@ export const small = (x) => (known(x) && x !== 0 && Math.abs(x) < 0.01 ? exponen
 /** Like small, with a plus sign on positive values; a plain 0. @param {number|null|undefined} x  @returns {string} */
 export const signedSmall = (x) => (x === 0 ? '0' : `${known(x) && x > 0 ? '+' : ''}${small(x)}`);
 
-/** 0.0025 → 2.5e−3. @param {number} x  @returns {string} */
-export function exponent(x) {
-  const [mantissa, power] = x.toExponential(2).split('e');
-  const digits = mantissa.replace(/\.?0+$/, '').replace('-', MINUS);
-  return `${digits}e${power.startsWith('-') ? MINUS : ''}${power.slice(1)}`;
+/**
+ * What has a size of its own, like a reward: two decimals, or its exponent where they would say nothing of it.
+ * @param {number|null|undefined} x
+ * @returns {string}
+ */
+export const amount = (x) => (isOrdinary(x) ? fixed(x) : exponent(x, 1));
+
+/** Like amount, with a plus sign on positive values. @param {number|null|undefined} x  @returns {string} */
+export const signedAmount = (x) => (isOrdinary(x) ? signed(x) : `${x > 0 ? '+' : ''}${exponent(x, 1)}`);
+
+const isOrdinary = (x) => !known(x) || x === 0 || (Math.abs(x) >= 0.005 && Math.abs(x) < 1e4);
+
+/** A tick of an axis. @param {number} x  @param {number} digits  @returns {string} */
+export function tick(x, digits) {
+  if (digits > 4 || Math.abs(x) >= 1e4) return x === 0 ? '0' : exponent(x, 1);
+  return fixed(x, digits);
+}
+
+/** 0.0025 → 2.5e−3. @param {number} x  @param {number} [digits]  @returns {string} */
+export function exponent(x, digits = 2) {
+  const [mantissa, power] = x.toExponential(digits).split('e');
+  const short = mantissa.replace(/\.?0+$/, '').replace('-', MINUS);
+  return `${short}e${power.startsWith('-') ? MINUS : ''}${power.slice(1)}`;
 }
 
 /** Seconds as 0.71 s, 12 s, 3 min 05 s, 2 h 10 min. @param {number|null|undefined} s  @returns {string} */

@@ -13,6 +13,9 @@ export function bounds(knobs) {
   return { low: 1 - low, high: 1 + (knobs.epsilon_high ?? low), delta: knobs.delta ?? Infinity };
 }
 
+/** Decimals in which a ratio is told from the band's ends. @param {{epsilon?: number}} knobs  @returns {number} */
+export const ratioDigits = (knobs) => ((knobs.epsilon ?? 0.2) < 0.02 ? 3 : 2);
+
 /** k1, k2, k3 estimate KL(π‖π_ref) from one sample.
  * @param {number} logp  @param {number} ref  @returns {{k1: number, k2: number, k3: number}} */
 export function klEstimates(logp, ref) {

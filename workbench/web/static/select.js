@@ -91,7 +91,7 @@ export function shownMeasure() {
 /** Is this token position pinned in the record on the screen? @returns {number|null} */
 export function pinnedToken() {
   const completion = selectedCompletion();
-  return state.pin != null && completion && state.pin < completion.length ? state.pin : null;
+  return state.pin != null && completion && state.pin >= 0 && state.pin < completion.length ? state.pin : null;
 }
 
 /**

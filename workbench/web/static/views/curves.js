@@ -1,6 +1,6 @@
 // Reward and KL over the steps of the run, with a numbered mark where a knob changed.
 import { h, redraw, s, setAttr, sizeOf } from '../dom.js';
-import { fixed } from '../format.js';
+import { amount, fixed } from '../format.js';
 import { t } from '../i18n.js';
 import { knobLine } from '../knobwords.js';
 import { rewardLines } from '../rewards.js';
@@ -73,8 +73,8 @@ function hoverTip(step) {
   return {
     title: t('run.step_n', { n: step }),
     rows: [
-      ...lines.map((each) => [each.label, fixed(each.of(row))]),
-      ...(own ? [] : [[t('curves.band'), `${fixed(row?.reward_low)}–${fixed(row?.reward_high)}`]]),
+      ...lines.map((each) => [each.label, amount(each.of(row))]),
+      ...(own ? [] : [[t('curves.band'), `${amount(row?.reward_low)}–${amount(row?.reward_high)}`]]),
       [t('curves.kl'), fixed(metric(row, 'kl'), 3)],
       ...(near ? near.events.map((e) => [t('curves.knob', { n: near.number }), knobLine(e)]) : []),
     ],

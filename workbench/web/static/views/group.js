@@ -2,7 +2,7 @@
 import { chooseGroup, chooseRow, moveRow } from '../actions.js';
 import { derive, hasSteps, isDead, isZScore, measuresOf, pullsByKl, rewardsAreAll } from '../derived.js';
 import { h, resize, setAttr, setChildren, setStyle, setText, sizeOf } from '../dom.js';
-import { fixed } from '../format.js';
+import { amount } from '../format.js';
 import { rewardName, t } from '../i18n.js';
 import { icon } from '../icons.js';
 import { endedBeforeAStep, groupOf, selectedRow, shownMeasure, updateIndex, updatesOf, viewedRow } from '../select.js';
@@ -64,7 +64,7 @@ export function drawGroup(view, plan) {
     view.rows.replaceChildren();
     return;
   }
-  if (dead) setText(view.says, t(pullsByKl(record) ? 'group.dead_kl' : 'group.dead', { n: record.completions.length }));
+  if (dead) setText(view.says, t(deadWords(record), { n: record.completions.length }));
   const page = pageOf(plan);
   const from = page * plan.perPage;
   const shown = record.completions.slice(from, from + plan.perPage);
@@ -77,6 +77,10 @@ export function drawGroup(view, plan) {
     drawRow(node, { record, index: from + i, scale, derived, longest }),
   );
 }
+
+// Without a reward for two of them nothing is equal either.
+const deadWords = (record) =>
+  record.std == null ? 'group.unscored' : pullsByKl(record) ? 'group.dead_kl' : 'group.dead';
 
 const pageOf = (plan) => Math.min(plan.pages - 1, Math.floor(selectedRow() / plan.perPage));
 let paging = { perPage: 8, pages: 1 };
@@ -104,7 +108,7 @@ function drawHead(view, record) {
   setChildren(
     view.stats,
     record
-      ? [h('i', { class: 'mean-mark' }), t('group.stats', { mean: fixed(record.mean), std: fixed(record.std) })]
+      ? [h('i', { class: 'mean-mark' }), t('group.stats', { mean: amount(record.mean), std: amount(record.std) })]
       : [],
   );
 }
@@ -122,7 +126,8 @@ const lastLine = (text) => {
 function drawPicker(view, row) {
   const groups = row?.groups ?? [];
   const chosen = state.record && state.record.step === row?.step ? state.record.group : row ? groupOf(row) : -1;
-  const top = state.record?.reward_max ?? Math.max(1e-9, ...groups.map((g) => g.mean ?? 0));
+  const means = groups.map((g) => g.mean ?? 0);
+  const [low, top] = [Math.min(0, ...means), state.record?.reward_max ?? Math.max(0, ...means)];
   const gap = groups.length > 12 ? 1 : 3;
   const hatches = rewardsAreAll(state.record?.knobs ?? state.knobs, state.record?.method ?? state.method);
   setStyle(view.picker, '--gap', `${gap}px`);
@@ -130,7 +135,7 @@ function drawPicker(view, row) {
   resize(view.picker, groups.length, (i) =>
     tip(h('button', { type: 'button', on: { click: () => chooseGroup(i) } }), () => groupTip(i)),
   ).forEach((cell, i) => {
-    const fill = Math.max(0, Math.min(1, (groups[i].mean ?? 0) / top));
+    const fill = Math.max(0, Math.min(1, (means[i] - low) / (top - low || 1)));
     setStyle(cell, '--fill', `${Math.round(fill * 100)}%`);
     setAttr(cell, 'aria-pressed', i === chosen);
     setAttr(cell, 'data-dead', groups[i].dead && hatches ? '' : null);
@@ -146,8 +151,8 @@ function groupTip(i) {
     title: t('group.n', { i: i + 1 }),
     text: g.dead && rewardsAreAll(state.record?.knobs ?? state.knobs, state.method) ? t('group.dead.help') : '',
     rows: [
-      [t('unit.mean'), fixed(g.mean)],
-      [t('unit.std'), fixed(g.std)],
+      [t('unit.mean'), amount(g.mean)],
+      [t('unit.std'), amount(g.std)],
     ],
   };
 }
@@ -159,7 +164,9 @@ function drawColumns(view, record, plan) {
   const measure = shownMeasure();
   const keys = names
     .slice(0, MOST_KEYS)
-    .map((name, i) => h('span', { class: 'key' }, h('i', { class: `part-${Math.min(i, 3)}` }), rewardName(name)));
+    .map((name, i) =>
+      h('span', { class: 'key' }, h('i', { class: `part-${Math.min(i, 3)}` }), h('span', { text: rewardName(name) })),
+    );
   if (names.length > MOST_KEYS) keys.push(moreKey(names));
   if (hasTruth) keys.push(truthKey());
   const pushes = measuresOf(record).includes('advantage') ? 'advantage' : 'push';
@@ -225,7 +232,7 @@ function pagerNode(plan, record) {
 }
 
 const moreKey = (names) =>
-  tip(h('span', { class: 'key', text: `+${names.length - MOST_KEYS}` }), () => ({
+  tip(h('span', { class: 'key more', text: `+${names.length - MOST_KEYS}` }), () => ({
     title: t('group.more_parts'),
     text: names.map(rewardName).join('\n'),
   }));

@@ -2,7 +2,7 @@
 import { chooseRow, pinToken } from '../actions.js';
 import { isDead, pushOf, stepAt } from '../derived.js';
 import { h, resize, setAttr, setStyle, setText } from '../dom.js';
-import { compact, fixed, known, signed, signedSmall } from '../format.js';
+import { amount, compact, known, signed, signedAmount, signedSmall } from '../format.js';
 import { rewardName, t, translated } from '../i18n.js';
 import { icon } from '../icons.js';
 import { barOf, rewardParts } from '../rewardscale.js';
@@ -63,7 +63,12 @@ export function drawRow(node, data) {
   drawReward(reward, { record, parts: scale.parts[index], scale, completion: c });
   const isNone = derived.picture.form === 'none';
   const push = pushOf(derived, c, index);
-  drawAdvantage(advantage, push, isNone ? derived.range.push : derived.range.advantage, isNone ? signedSmall : signed);
+  drawAdvantage(
+    advantage,
+    push,
+    isNone ? derived.range.push : derived.range.advantage,
+    isNone ? signedSmall : signedAmount,
+  );
   setText(length, String(c.length));
   const pin = selected ? pinnedToken() : null;
   drawStrip(strip, {
@@ -77,7 +82,7 @@ export function drawRow(node, data) {
   setAttr(
     node,
     'aria-label',
-    t('group.row', { i: index + 1, reward: fixed(c.reward), advantage: signed(push), n: c.length }),
+    t('group.row', { i: index + 1, reward: amount(c.reward), advantage: signedAmount(push), n: c.length }),
   );
 }
 
@@ -129,7 +134,7 @@ function place(bar, left, width) {
 }
 
 // Two decimals, or three digits where that is more than the column holds.
-const rewardText = (value) => (Math.abs(value) < 10 ? fixed(value) : compact(value));
+const rewardText = (value) => (Math.abs(value) < 10 || Math.abs(value) >= 1e4 ? amount(value) : compact(value));
 
 function drawAdvantage(node, advantage, range, text) {
   const [axis, number] = node.children;
@@ -161,16 +166,16 @@ function rewardTip({ record, index }) {
     const weight = record.reward_weights?.[i] ?? 1;
     const value = c.rewards[name];
     if (value == null) return [rewardName(name), t('none.reward')];
-    if (!counted.includes(name)) return [rewardName(name), `${fixed(value)} ${t('group.uncounted')}`];
+    if (!counted.includes(name)) return [rewardName(name), `${amount(value)} ${t('group.uncounted')}`];
     return [
       rewardName(name),
-      weight === 1 ? fixed(value) : `${fixed(value)} × ${compact(weight)} = ${fixed(value * weight)}`,
+      weight === 1 ? amount(value) : `${amount(value)} × ${compact(weight)} = ${amount(value * weight)}`,
     ];
   });
-  if (c.true_reward != null) rows.push([t('group.true'), fixed(c.true_reward)]);
+  if (c.true_reward != null) rows.push([t('group.true'), amount(c.true_reward)]);
   return {
-    title: `${t('group.reward')} ${fixed(c.reward)}`,
-    rows: [...rows, [t('group.mean_line'), fixed(record.mean)]],
+    title: `${t('group.reward')} ${amount(c.reward)}`,
+    rows: [...rows, [t('group.mean_line'), amount(record.mean)]],
   };
 }
 
@@ -184,7 +189,7 @@ function advantageTip({ record, index, derived }) {
   const way = !c.advantage ? 'none' : c.advantage > 0 ? 'up' : 'down';
   const words = c.advantages ? t('group.by_token') : t(`group.way.${way}`);
   const masked = c.masked ? ` ${t('group.masked')}` : '';
-  const title = `${t(c.advantages ? 'group.mean_advantage' : 'group.advantage')} ${signed(c.advantage)}`;
+  const title = `${t(c.advantages ? 'group.mean_advantage' : 'group.advantage')} ${signedAmount(c.advantage)}`;
   return { title, text: `${words}${masked}`, formula: advantageFormula(record, c) };
 }
 
@@ -193,9 +198,9 @@ function advantageFormula({ knobs, method, mean, std }, c) {
   const own = (method ?? 'grpo') === 'grpo' && (knobs.advantage_estimator ?? 'grpo') === 'grpo';
   if (!own || c.advantages || knobs.supervision === 'process' || knobs.kl_in === 'reward' || c.advantage == null)
     return null;
-  const centred = `${fixed(c.reward)} − ${fixed(mean)}`;
+  const centred = `${amount(c.reward)} − ${amount(mean)}`;
   if (knobs.scale_rewards === 'none') return `A = ${centred}`;
-  return knobs.scale_rewards === 'batch' ? `A = (${centred}) / std(batch)` : `A = (${centred}) / ${fixed(std)}`;
+  return knobs.scale_rewards === 'batch' ? `A = (${centred}) / std(batch)` : `A = (${centred}) / ${amount(std)}`;
 }
 
 function lengthTip({ record, index }) {

@@ -1,11 +1,11 @@
 // The lower panel over the steps: the KL to the reference.
 import { label, line, s } from '../dom.js';
-import { fixed, known } from '../format.js';
+import { amount, fixed, known, tick } from '../format.js';
 import { t } from '../i18n.js';
 import { curve, extreme, metric, viewedRow } from '../select.js';
 import { linear, niceStep, path, pieces, tickDigits } from '../scale.js';
 import { state } from '../store.js';
-import { HALO, labelX } from './rewardpanel.js';
+import { HALO, labelX, tickLabel } from './rewardpanel.js';
 
 /** @param {object} a  the axes of the plot  @returns {SVGElement[]} */
 export function klPanel(a) {
@@ -17,7 +17,7 @@ export function klPanel(a) {
   const shown = [0, step];
   const grid = shown.flatMap((v) => [
     line(a.left, y(v), a.right, y(v), { stroke: v ? 'var(--line)' : 'var(--line2)' }),
-    tickLabel(a, y(v) + 4, v ? fixed(v, tickDigits([0, step])) : '0'),
+    tickLabel(a, y(v) + 4, v ? tick(v, tickDigits([0, step])) : '0'),
   ]);
   const title = label(0, a.klTop - 9, t('curves.kl_title', { form: t(`kl.${state.knobs.kl_estimator ?? 'k3'}`) }), {
     'font-size': a.font + 1,
@@ -47,17 +47,16 @@ export function klPanel(a) {
       'stroke-width': 1.6,
       'stroke-linejoin': 'round',
     }),
-    label(labelX(a), Math.min(a.bottom - 1, y(end) + 4), fixed(now, 3), {
-      ...HALO,
-      'font-size': a.font + 0.5,
-      'font-weight': 600,
-      fill: 'var(--kl)',
-    }),
+    label(
+      labelX(a),
+      Math.min(a.bottom - 1, y(end) + 4),
+      known(now) && Math.abs(now) >= 1e4 ? amount(now) : fixed(now, 3),
+      {
+        ...HALO,
+        'font-size': a.font + 0.5,
+        'font-weight': 600,
+        fill: 'var(--kl)',
+      },
+    ),
   ];
 }
-
-// A long number begins at the edge, or its sign would be cut off.
-const tickLabel = (a, y, text) =>
-  text.length > 5
-    ? label(0, y, text, { ...HALO, 'font-size': a.font })
-    : label(a.left - 4, y, text, { 'text-anchor': 'end', 'font-size': a.font });

@@ -2,6 +2,7 @@
 import { h } from '../dom.js';
 import { compact, fixed, small } from '../format.js';
 import { t } from '../i18n.js';
+import { ratioDigits } from '../math.js';
 import { selectedCompletion, shownMeasure } from '../select.js';
 import { state } from '../store.js';
 import { colours, diverging, hue, mix } from '../theme.js';
@@ -67,7 +68,9 @@ function lane(scored, derived) {
 
 function ends(measure, range, signs) {
   if (measure === 'ratio')
-    return [t('legend.less', { r: fixed(Math.exp(-range)) }), t('legend.more', { r: fixed(Math.exp(range)) })];
+    return ['less', 'more'].map((way, i) =>
+      t(`legend.${way}`, { r: fixed(Math.exp(i ? range : -range), ratioDigits(state.record?.knobs ?? {})) }),
+    );
   if (measure === 'advantage') return [compact(-range), `+${compact(range)}`];
   if (measure === 'coefficient')
     return [t('legend.down', { c: small(-range) }), t('legend.up', { c: `+${small(range)}` })];

@@ -113,13 +113,15 @@ function failure() {
   );
 }
 
-// The cause is at the end of a traceback; all of it is one hover away.
+// The cause is at the end of a traceback, and of several at the end of the first; all of it is one hover away.
 const lastLines = (text, n) =>
   text
+    .split('\n\nThe above exception was')[0]
     .trim()
     .split('\n')
-    .slice(-n)
     .map((part) => part.trim())
+    .filter((part) => !/^[~^]+$/.test(part))
+    .slice(-n)
     .join('\n');
 
 function whatNow() {

@@ -1,6 +1,6 @@
 // The upper panel over the steps: reward with its parts, or the learned reward beside the true one.
 import { label, line, s } from '../dom.js';
-import { fixed, known } from '../format.js';
+import { amount, known, tick } from '../format.js';
 import { t } from '../i18n.js';
 import { ema } from '../math.js';
 import { isLearned, rewardLines } from '../rewards.js';
@@ -29,7 +29,7 @@ export function rewardPanel(a) {
   const thick = lines.filter(isThick);
   const thin = lines.filter((each) => !isThick(each));
   // The cursor's dot lies on the thick line.
-  a.rewardAt = (row) => (row ? y(thick[0].height(thick[0].of(row))) : null);
+  a.rewardAt = (row) => (known(thick[0].of(row)) ? y(thick[0].height(thick[0].of(row))) : null);
   return [
     ...grid,
     ...(own ? [] : [band(a, y)]),
@@ -57,8 +57,7 @@ function scale(a, lines, own) {
   const low = all.reduce((least, values) => extreme(values, -1, least), 0);
   const y = linear(low, top * 1.06, a.rewardBottom, a.top);
   const values = ticks(low, top, Math.max(2, (a.rewardBottom - a.top) / 28));
-  const number = (v) =>
-    label(a.left - 6, y(v) + 4, fixed(v, tickDigits(values)), { 'text-anchor': 'end', 'font-size': a.font });
+  const number = (v) => tickLabel(a, y(v) + 4, tick(v, tickDigits(values)));
   const grid = values.flatMap((v) => [
     line(a.left, y(v), a.right, y(v), { stroke: v === 0 ? 'var(--line2)' : 'var(--line)' }),
     ...(own ? [] : [number(v)]),
@@ -94,13 +93,13 @@ function band(a, y) {
 // Names stand at the ends of their lines; their numbers are those of the viewed step.
 function endLabels(a, lines) {
   const row = viewedRow();
+  const x = labelX(a);
   const items = lines.map((each) => ({
-    text: `${each.label} ${fixed(each.of(row))}`,
+    text: fitted(each.label, ` ${amount(each.of(row))}`, a.width - x, a.font),
     at: each.end,
     main: each.is === 'main',
   }));
   spread(items, a.font + 2, a.top + 4, a.rewardBottom - 2);
-  const x = labelX(a);
   return items.map((it) =>
     label(x, it.at + 4, it.text, {
       ...HALO,
@@ -110,6 +109,27 @@ function endLabels(a, lines) {
     }),
   );
 }
+
+const ruler = document.createElement('canvas').getContext('2d');
+
+// A name gives way to its number.
+function fitted(name, number, room, font) {
+  ruler.font = `600 ${font}px Inter, sans-serif`;
+  const fits = (text) => ruler.measureText(text).width <= room;
+  if (fits(name + number)) return name + number;
+  let short = name;
+  while (short.length > 1 && !fits(`${short}…${number}`)) short = short.slice(0, -1).trimEnd();
+  return `${short}…${number}`;
+}
+
+/**
+ * A number at the left of an axis. A long one begins at the edge, or its first digits would be cut off.
+ * @param {object} a  @param {number} y  @param {string} text  @returns {SVGElement}
+ */
+export const tickLabel = (a, y, text) =>
+  text.length > 4
+    ? label(0, y, text, { ...HALO, 'font-size': a.font })
+    : label(a.left - 5, y, text, { 'text-anchor': 'end', 'font-size': a.font });
 
 /** Where labels stand: right of the newest step and of the cursor. @param {object} a  @returns {number} */
 export const labelX = (a) => Math.min(a.right + 10, Math.max(a.x(state.rows.at(-1).step), a.x(viewedStep())) + 10);

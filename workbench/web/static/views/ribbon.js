@@ -1,11 +1,12 @@
 // The stage ribbon: what one update does, from sampling to the weights, with one number each.
 import { rewardsAreAll } from '../derived.js';
 import { h, resize, setAttr, setChildren, setText } from '../dom.js';
-import { compact, count, fixed, known, percent } from '../format.js';
+import { amount, compact, count, fixed, known, percent } from '../format.js';
 import { has, pick, t } from '../i18n.js';
 import { icon } from '../icons.js';
 import { knobText, runMethod } from '../knobwords.js';
 import { formOf } from '../objectives.js';
+import { ratioDigits } from '../math.js';
 import { following, metric, newestStep, updateIndex, viewedRow, viewedStep } from '../select.js';
 import { state, watch } from '../store.js';
 import { metricTip } from '../tips.js';
@@ -104,7 +105,7 @@ function cellValue(stage, row) {
     case 'sample':
       return [count(row.tokens), t('unit.tokens')];
     case 'reward':
-      return [fixed(metric(row, 'reward')), t('unit.mean')];
+      return [amount(metric(row, 'reward')), t('unit.mean')];
     case 'advantage':
       return [`${groups.filter((g) => g.dead).length} / ${groups.length}`, t(deadUnit())];
     case 'logp':
@@ -135,7 +136,11 @@ function clipValue(u) {
 
 function ratioRange(u) {
   if (!known(u.ratio_min) || !known(u.ratio_max)) return '–';
-  const [low, high] = [fixed(u.ratio_min), u.ratio_max >= 100 ? compact(u.ratio_max) : fixed(u.ratio_max)];
+  const digits = ratioDigits(knobs());
+  const [low, high] = [
+    fixed(u.ratio_min, digits),
+    u.ratio_max >= 100 ? compact(u.ratio_max) : fixed(u.ratio_max, digits),
+  ];
   return low === high ? low : `${low}–${high}`;
 }
 

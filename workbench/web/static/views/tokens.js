@@ -2,7 +2,7 @@
 import { chooseMeasure, movePin, pinToken } from '../actions.js';
 import { derive, hasSteps, measuresOf, measureValue, pushOf, stepAt } from '../derived.js';
 import { h, pixelsOf, resize, setAttr, setStyle, setText, sizeOf, walkByArrows } from '../dom.js';
-import { fixed, known, signed, signedSmall } from '../format.js';
+import { fixed, known, signedAmount, signedSmall } from '../format.js';
 import { t } from '../i18n.js';
 import { icon } from '../icons.js';
 import { clamp } from '../math.js';
@@ -193,7 +193,7 @@ function drawAdvantage(node, completion, derived) {
   const isNone = derived.picture.form === 'none';
   const name = isNone ? t('tokens.push') : completion.advantages ? t('tokens.mean_advantage') : 'A';
   const way = push > 0 ? 'up' : push < 0 ? 'down' : '';
-  node.replaceChildren(`${name} = `, h('b', { class: way, text: isNone ? signedSmall(push) : signed(push) }));
+  node.replaceChildren(`${name} = `, h('b', { class: way, text: isNone ? signedSmall(push) : signedAmount(push) }));
 }
 
 // The page of lines that was chosen, or the one that holds the pinned token.

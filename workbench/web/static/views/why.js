@@ -1,7 +1,7 @@
 // The why-card: one question this step raises, two sentences, one line of evidence.
 import { derive, hasSteps, isDead } from '../derived.js';
 import { h } from '../dom.js';
-import { fixed, known, share, signed } from '../format.js';
+import { amount, fixed, known, share, signed } from '../format.js';
 import { rich, t } from '../i18n.js';
 import { metric, recorded, selectedCompletion, updateIndex, updatesOf, viewedRow } from '../select.js';
 import { state } from '../store.js';
@@ -66,7 +66,7 @@ const RULES = [
     'gist',
     () => recorded(),
     (f) => [
-      ['why.f.mean', fixed(f.record.mean)],
+      ['why.f.mean', amount(f.record.mean)],
       ['why.f.up', String(count(f, 1))],
       ['why.f.down', String(count(f, -1))],
     ],
@@ -95,7 +95,7 @@ function processFacts(f) {
 
 function learnedFacts(f) {
   return [
-    ['why.f.learned', fixed(f.record.mean)],
+    ['why.f.learned', amount(f.record.mean)],
     ['why.f.true', fixed(mean(f.record.completions.map((c) => c.true_reward).filter((v) => v != null)))],
   ];
 }
@@ -131,8 +131,8 @@ const lostShare = (b) => (b.lost ?? 0) / Math.max(1e-12, (b.up ?? 0) + (b.down ?
 
 function deadFacts(f) {
   return [
-    ['why.f.reward', fixed(f.record.mean)],
-    ['why.f.std', fixed(f.record.std)],
+    ['why.f.reward', amount(f.record.mean)],
+    ['why.f.std', amount(f.record.std)],
     ['why.f.dead', share(metric(f.row, 'frac_reward_zero_std'))],
   ];
 }
