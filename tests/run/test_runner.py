@@ -7,6 +7,7 @@ import pytest
 from tests.run.records import make_record
 from workbench.run.record import Progress, StepRecord
 from workbench.run.runner import Runner
+from workbench.tasks.base import RewardError
 
 PATIENCE_S = 10.0
 
@@ -189,10 +190,11 @@ def raise_from_engine(error: BaseException) -> Iterator[Progress]:
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (ValueError("reward function 'f' raised\nsecond line"), "reward function 'f' raised"),
+        (RewardError("reward function 'f' raised\nsecond line"), "reward function 'f' raised"),
         (RuntimeError(), "RuntimeError"),
         (RuntimeError("  \n "), "RuntimeError"),
-        (SystemExit("a reward function called exit"), "a reward function called exit"),
+        (SystemExit(3), "SystemExit: 3"),
+        (KeyError("target"), "KeyError: 'target'"),
     ],
 )
 def test_a_failed_run_keeps_one_sentence_and_the_traceback(start, error, message):

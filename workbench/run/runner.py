@@ -88,8 +88,7 @@ class Runner:
         try:
             self._run_engine()
         except BaseException as error:  # the one place where an engine's error is kept, to be shown; exit() is one too
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            self._end("failed", Failure(lines[0], traceback.format_exc()))
+            self._end("failed", Failure(_sentence(error), traceback.format_exc()))
         else:
             self._end("stopped")
 
@@ -135,3 +134,11 @@ class Runner:
         with self._changed:
             self._failure, self._phase = failure, None
             self._enter(state)
+
+
+def _sentence(error: BaseException) -> str:
+    """Return an error's first line, after its kind where it is none of our own: of exit(3) the "3" says nothing."""
+    kind, lines = type(error).__name__, str(error).strip().splitlines()
+    if not lines:
+        return kind
+    return lines[0] if type(error).__module__.startswith("workbench.") else f"{kind}: {lines[0]}"
