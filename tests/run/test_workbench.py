@@ -240,7 +240,7 @@ def test_a_failed_run_is_shown_as_failed_and_another_may_be_started(recording, o
     bench = Workbench(recording, broken, runs_folder=tmp_path, preset="addition")
     bench.start()
     assert bench.runner.join(PATIENCE_S)
-    assert (bench.state, bench.runner.failure.message) == ("failed", "the model is broken")
+    assert (bench.state, bench.runner.failure.message) == ("failed", "ValueError: the model is broken")
     bench._open_engine = opened
     bench.start()
     wait_until(lambda: bench.store.newest_step >= 1)
