@@ -23,13 +23,18 @@ export function knobField(name, brief) {
   let refusal = null;
   let chosen = null; // what was sent, until the server has said what became of it
   let asking = 0;
-  const apply = async (value) => {
-    chosen = { value };
-    asking += 1;
+  let sent = Promise.resolve();
+  const send = async (value) => {
     refusal = await ask('knobs', { [name]: value });
     asking -= 1;
     if (refusal != null || state.connection === 'lost') chosen = null;
     field.refresh(refusal != null);
+  };
+  // One after the other: of two requests at once the first may arrive last.
+  const apply = (value) => {
+    chosen = { value };
+    asking += 1;
+    sent = sent.then(() => send(value));
   };
   const control = knobControl(spec, apply);
   const title = h('b', {}, h('span', { class: 'symbol', text: spec.symbol }), ` ${pick(spec.label)}`);
@@ -54,7 +59,7 @@ export function knobField(name, brief) {
     },
     settle() {
       refusal = null;
-      if (!asking) chosen = null;
+      if (!asking && proposed()[name] === chosen?.value) chosen = null; // an older answer may come later
     },
   };
   return field;
