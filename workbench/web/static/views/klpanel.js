@@ -1,6 +1,6 @@
 // The lower panel over the steps: the KL to the reference.
 import { label, line, s } from '../dom.js';
-import { amount, fixed, known, tick } from '../format.js';
+import { known, tick } from '../format.js';
 import { t } from '../i18n.js';
 import { curve, extreme, metric, viewedRow } from '../select.js';
 import { linear, niceStep, path, pieces, tickDigits } from '../scale.js';
@@ -47,16 +47,11 @@ export function klPanel(a) {
       'stroke-width': 1.6,
       'stroke-linejoin': 'round',
     }),
-    label(
-      labelX(a),
-      Math.min(a.bottom - 1, y(end) + 4),
-      known(now) && Math.abs(now) >= 1e4 ? amount(now) : fixed(now, 3),
-      {
-        ...HALO,
-        'font-size': a.font + 0.5,
-        'font-weight': 600,
-        fill: 'var(--kl)',
-      },
-    ),
+    label(labelX(a), Math.min(a.bottom - 1, y(end) + 4), tick(now, 3), {
+      ...HALO,
+      'font-size': a.font + 0.5,
+      'font-weight': 600,
+      fill: 'var(--kl)',
+    }),
   ];
 }

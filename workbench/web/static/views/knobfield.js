@@ -8,6 +8,8 @@ import { state } from '../store.js';
 import { tip } from '../tooltip.js';
 import { knobControl } from './knobcontrols.js';
 
+const LATE = 1000; // milliseconds in which a poll that was asked before may still say what was true before
+
 /**
  * @typedef {{name: string, node: HTMLElement, refresh: () => void, settle: () => void}} Field
  * `settle` forgets what was chosen or refused: something has changed since.
@@ -23,10 +25,12 @@ export function knobField(name, brief) {
   let refusal = null;
   let chosen = null; // what was sent, until the server has said what became of it
   let asking = 0;
+  let answered = 0;
   let sent = Promise.resolve();
   const send = async (value) => {
     refusal = await ask('knobs', { [name]: value });
     asking -= 1;
+    answered = Date.now();
     if (refusal != null || state.connection === 'lost') chosen = null;
     field.refresh(refusal != null);
   };
@@ -59,7 +63,8 @@ export function knobField(name, brief) {
     },
     settle() {
       refusal = null;
-      if (!asking && proposed()[name] === chosen?.value) chosen = null; // an older answer may come later
+      const isSeen = proposed()[name] === chosen?.value || Date.now() > answered + LATE;
+      if (isSeen && !asking) chosen = null;
     },
   };
   return field;
