@@ -32,7 +32,6 @@ def make_completion(
     return CompletionRecord(
         text=text,
         token_ids=token_ids,
-        tokens=tuple(VOCABULARY[i] for i in token_ids.tolist()),
         rewards={"answer": reward, "格式": None},
         reasons={"answer": "3 = 3", "格式": "不适用"},
         reward=reward,
@@ -54,7 +53,7 @@ def make_completion(
         weight=0.125,
         top_ids=top_ids,
         top_logps=logps(length, 3),
-        top_tokens=tuple(tuple(VOCABULARY[i] for i in top) for top in top_ids.tolist()),
+        vocabulary=VOCABULARY,
         knobs=knobs,
     )
 

@@ -1,16 +1,19 @@
 """Made-up groups for the tests of the pictures: log-probabilities chosen so that the ratios are known."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from tests.run.records import make_completion
+from tests.run.records import VOCABULARY, make_completion
 from workbench.run.knobs import Knobs
 from workbench.run.record import CompletionRecord, GroupRecord
 from workbench.views.objectives import Bounds, Curve
 
 
-def completion(ratios: list[list[float]], advantage: float, knobs: Knobs, **changes) -> CompletionRecord:
+def completion(
+    ratios: list[list[float]], advantage: float, knobs: Knobs, tokens: Sequence[str] = "abcdefgh", **changes
+) -> CompletionRecord:
     """Return a completion whose inner update k has `ratios[k]`; clipped and outside are as the formulas say.
 
     Its tokens have the advantage of the completion, and no mask takes any of them out, unless `changes` say so.
@@ -23,6 +26,7 @@ def completion(ratios: list[list[float]], advantage: float, knobs: Knobs, **chan
     old = made.old_logps
     with np.errstate(divide="ignore"):
         logps = (old + np.log(rows)).astype(np.float32)
+    texts = dict(enumerate(tokens, start=len(VOCABULARY)))
     values = {
         "advantage": advantage,
         "logps_by_update": logps,
@@ -32,7 +36,8 @@ def completion(ratios: list[list[float]], advantage: float, knobs: Knobs, **chan
         "kept_by_update": np.ones_like(dead),
         "is_truncated": False,
         "is_masked": False,
-        "tokens": tuple("abcdefgh"[: len(ratios[0])]),
+        "token_ids": np.array(list(texts), dtype=np.int32)[: len(ratios[0])],
+        "vocabulary": VOCABULARY | texts,
     }
     return replace(made, **values | changes)
 

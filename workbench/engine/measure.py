@@ -1,12 +1,11 @@
 """Tensors to a StepRecord: the one place that reads the device, once, when the step is over."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from math import isnan, nan
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from workbench.engine.learner import Learner
@@ -55,8 +54,9 @@ def _on_cpu(value: Any) -> Any:
 
 
 def _texts_of(rollout: Rollout, vocabulary: Vocabulary) -> dict[int, str]:
-    ids = torch.cat([rollout.token_ids[rollout.mask], rollout.top_ids[rollout.mask].flatten()]).unique().tolist()
-    return {token_id: vocabulary[token_id] for token_id in ids}
+    mask = rollout.mask.numpy()
+    ids = np.concatenate([rollout.token_ids.numpy()[mask], rollout.top_ids.numpy()[mask].ravel()])
+    return {token_id: vocabulary[token_id] for token_id in np.unique(ids).tolist()}
 
 
 def _groups(data: StepData, judge: Judge, texts: Mapping[int, str]) -> tuple[GroupRecord, ...]:
@@ -157,10 +157,8 @@ class _Arrays:
 def _completion(data: StepData, judge: Judge, texts: Mapping[int, str], arrays: _Arrays, row: int) -> CompletionRecord:
     samples, marks = data.samples, data.advantages.marks
     rewards = {name: values[row] for name, values in samples.judgement.by_function.items()}
-    cut, text_of = arrays.of_row(row), texts.__getitem__
     return CompletionRecord(
         text=samples.texts[row],
-        tokens=tuple(map(text_of, cut["token_ids"].tolist())),
         rewards={name: _number(float(reward)) for name, reward in rewards.items()},
         reasons={name: reward.reason for name, reward in rewards.items()},
         reward=_number(arrays.rewards[row]),
@@ -171,16 +169,11 @@ def _completion(data: StepData, judge: Judge, texts: Mapping[int, str], arrays: 
         is_truncated=arrays.is_truncated[row],
         is_masked=arrays.is_masked[row],
         weight=arrays.weights[row],
-        top_tokens=_by_token(map(text_of, cut["top_ids"].ravel().tolist()), cut["top_ids"].shape[1]),
+        vocabulary=texts,
         knobs=data.knobs,
         steps=() if marks is None else marks[row],
-        **cut,
+        **arrays.of_row(row),
     )
-
-
-def _by_token(texts: Iterator[str], num_alternatives: int) -> tuple[tuple[str, ...], ...]:
-    """Return so many of the texts for each token in turn."""
-    return tuple(zip(*[texts] * num_alternatives, strict=True))
 
 
 def _number(value: float) -> float | None:

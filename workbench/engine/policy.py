@@ -64,7 +64,13 @@ class Policy:
 
     @cached_property
     def trainable(self) -> list[Tensor]:
-        return [p for p in self.model.parameters() if p.requires_grad]
+        return list(self._adapter.values())
+
+    @cached_property
+    def _adapter(self) -> dict[str, Tensor]:
+        """The trained weights by the names that PEFT saves them under."""
+        weights = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        return {name.replace(f".{ADAPTER}.", "."): weight for name, weight in weights.items()}
 
     def autocast(self) -> AbstractContextManager:
         """Compute in bfloat16 where the run asks for it; in float32 do nothing."""
@@ -132,13 +138,8 @@ class Policy:
         """Write the adapter in PEFT's format; the weights replace the last ones in one move."""
         if not folder.exists():
             replace(self.model.peft_config[ADAPTER], inference_mode=True).save_pretrained(str(folder))
-        weights = {
-            name.replace(f".{ADAPTER}.", "."): weight.detach().contiguous()
-            for name, weight in self.model.named_parameters()
-            if weight.requires_grad
-        }
         part = folder / "weights.part"
-        save_file(weights, part)
+        save_file({name: weight.detach().contiguous() for name, weight in self._adapter.items()}, part)
         os.replace(part, folder / SAFETENSORS_WEIGHTS_NAME)
 
 

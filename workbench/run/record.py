@@ -6,6 +6,7 @@ Shapes: `T` completion tokens, `U` inner updates (μ). Arrays are read-only NumP
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -49,7 +50,6 @@ class CompletionRecord:
 
     text: str
     token_ids: NDArray[np.int32]  # T
-    tokens: tuple[str, ...]  # T, each token's visible text; bytes that are not a character alone read like <0xE5>
     rewards: Mapping[str, float | None]  # by function, unweighted; None: not applicable
     reasons: Mapping[str, str]
     reward: float | None  # weighted sum; None: no function applied
@@ -71,12 +71,22 @@ class CompletionRecord:
     weight: float  # of each of its tokens in the loss
     top_ids: NDArray[np.int32]  # T, K
     top_logps: NDArray[np.float32]  # T, K
-    top_tokens: tuple[tuple[str, ...], ...]  # T, K
+    vocabulary: Mapping[int, str]  # the step's: visible text of every id
     knobs: Knobs
     exact_kl_by_update: NDArray[np.float32] | None = None  # U, T; where the KL is summed over the vocabulary
     values: NDArray[np.float32] | None = None  # T; the critic's, before the step
     steps: tuple[StepMark, ...] = ()
     true_reward: float | None = None  # where the policy is trained against a learned one: the true weighted sum
+
+    @cached_property
+    def tokens(self) -> tuple[str, ...]:
+        """Each token's visible text (T); bytes that are not a character by themselves read like `<0xE5>`."""
+        return tuple(self.vocabulary[token] for token in self.token_ids.tolist())
+
+    @cached_property
+    def top_tokens(self) -> tuple[tuple[str, ...], ...]:
+        """The same of the likeliest tokens in each place (T, K)."""
+        return tuple(tuple(self.vocabulary[token] for token in top) for top in self.top_ids.tolist())
 
     @property
     def logps(self) -> NDArray[np.float32]:

@@ -143,8 +143,7 @@ def _read_completion(
 ) -> CompletionRecord:
     del plain["length"]
     return CompletionRecord(
-        tokens=tuple(vocabulary[token] for token in row["token_ids"].tolist()),
-        top_tokens=tuple(tuple(vocabulary[token] for token in top) for top in row["top_ids"].tolist()),
+        vocabulary=vocabulary,
         knobs=knobs,
         steps=tuple(StepMark(**step) for step in plain.pop("steps")),
         **({"ref_logps": None} | row),
