@@ -1,16 +1,19 @@
 """The sentences that the page has in Chinese are those that the server says in English."""
 
-import inspect
+import ast
 import json
 import re
+from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
+import workbench
 from tests.run.test_knobrules import REFUSED as KNOBS
 from tests.run.test_methodrules import REFUSED as METHODS
+from workbench.engine.drawing import NOT_FINITE
 from workbench.errors import KnobError
-from workbench.run import workbench
 from workbench.run.check import check_knobs
 from workbench.run.config import RunConfig
 from workbench.run.knobs import Knobs, knob_specs
@@ -23,12 +26,19 @@ SAID = {key: words for key, words in ENGLISH.items() if key.startswith("said.")}
 NO_STEPS = ({"task": "sorting"}, {"supervision": "process"})
 ANSWERS = ("", "12", "+7", "x", "3 + 4", "1", "99999", "54321", "12345", "1 - 9")
 THOUGHTS = ("", "1+2+0=3", "1+2+0=3; 4+5+0=9; 7+7+1=15; 1+1+1=3", "</think>", "9+9+0=18</think>")
+PACKAGE = Path(workbench.__file__).parent
+OF_THE_TERMINAL = {"__main__.py", "engine/evaluate.py", "run/config.py", "run/presets.py", "run/recorder.py"}
+SOURCES = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).as_posix() not in OF_THE_TERMINAL]
+
+
+def pattern_of(words: str) -> str:
+    return "(.*)".join(map(re.escape, re.split(r"\{\w+\}", words)))
 
 
 def is_known(sentence: str) -> bool:
     """Is it a sentence of the page's, or one of numbers and signs alone?"""
-    patterns = ("(.*)".join(map(re.escape, re.split(r"\{\w+\}", words))) for words in SAID.values())
-    return any(re.fullmatch(pattern, sentence, re.DOTALL) for pattern in patterns) or not re.search("[a-z]", sentence)
+    is_said = any(re.fullmatch(pattern_of(words), sentence, re.DOTALL) for words in SAID.values())
+    return is_said or not re.search("[a-z]", sentence)
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -62,9 +72,28 @@ def test_why_two_options_cannot_go_together_is_known(settings, values):
     assert is_known(str(refused.value))
 
 
-@pytest.mark.parametrize("sentence", re.findall(r'raise ConfigError\("(.*)"\)', inspect.getsource(workbench)))
-def test_the_refusal_of_a_command_is_known(sentence):
+def errors_of(path: Path) -> Iterator[str]:
+    """Yield what a module's errors say, with an x for whatever is filled in."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("ConfigError", "RewardError"):
+            words = node.args[0]
+            parts = words.values if isinstance(words, ast.JoinedStr) else [words]
+            yield "".join(part.value if isinstance(part, ast.Constant) else "x" for part in parts)
+
+
+ERRORS = {sentence for path in SOURCES for sentence in errors_of(path)} | {NOT_FINITE}
+
+
+@pytest.mark.parametrize("sentence", sorted(ERRORS))
+def test_what_prevents_or_ends_a_run_and_why_a_command_is_refused_are_known(sentence):
     assert is_known(sentence)
+
+
+def test_no_sentence_is_taken_for_another():
+    patterns = {key: pattern_of(words) for key, words in SAID.items()}
+    for key, words in SAID.items():
+        said = re.sub(r"\{\w+\}", "x", words)
+        assert next(name for name, pattern in patterns.items() if re.fullmatch(pattern, said)) == key
 
 
 def test_a_sentence_that_nobody_translated_is_not_taken_for_a_known_one():

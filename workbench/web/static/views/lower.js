@@ -1,7 +1,7 @@
 // The slot under the tokens: budget and why-card, or the pinned token, or why the run failed. Its height never changes.
 import { h } from '../dom.js';
 import { fixed, share } from '../format.js';
-import { t } from '../i18n.js';
+import { t, translated } from '../i18n.js';
 import { formOf } from '../objectives.js';
 import { countSteps, endedBeforeAStep, pinnedToken, updateIndex, updatesOf, viewedRow } from '../select.js';
 import { state, watch } from '../store.js';
@@ -103,10 +103,10 @@ function failure() {
       { class: 'head' },
       h('h2', { class: 'h2', text: t('failed.title', { n: state.phase?.step ?? countSteps() + 1 }) }),
     ),
-    h('p', { class: 'para strong', text: error?.message ?? t('failed.unknown') }),
+    h('p', { class: 'para strong', text: translated(error?.message) ?? t('failed.unknown') }),
     error?.detail
       ? tip(h('pre', { class: 'trace', tabindex: 0, text: lastLines(error.detail, 4) }), () => ({
-          title: error.message,
+          title: translated(error.message),
           text: error.detail.slice(-900),
         }))
       : null,
