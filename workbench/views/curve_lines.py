@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from workbench.views.curve_panels import Line, Panel
 from workbench.views.figures import plain
 from workbench.views.theme import Theme
+from workbench.views.words import reward_title
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
@@ -94,9 +95,13 @@ def value_of(row: Row, metric: str) -> float | None:
 def reward_components(rows: Sequence[Row]) -> list[Line]:
     """Return a thin line for each reward function of the newest step: its share of the mean reward."""
     names = list(rows[-1].get("reward_parts", {})) if rows else []
-    short = [name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…" for name in names]
     tones = ("s1", "s2", "s3")
-    return [Line(PART + name, (short[i], short[i]), tones[min(i, 2)]) for i, name in enumerate(names)]
+    labels = [(_fitted(reward_title(name, "en")), _fitted(reward_title(name, "zh"))) for name in names]
+    return [Line(PART + name, labels[i], tones[min(i, 2)]) for i, name in enumerate(names)]
+
+
+def _fitted(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
 def value_span(panel: Panel, heights: Sequence[Sequence[float | None]]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""What the page must know once: knobs, metrics, methods, mistakes, fast paths, stages, presets, all in words."""
+"""What the page must know once: knobs, metrics, methods, mistakes, stages, rewards, presets …, all in words."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from workbench.run.methods import UNIFIED_VIEW
 from workbench.run.metrics import METRICS
 from workbench.run.presets import PRESETS
 from workbench.views.stages import STAGES
+from workbench.views.words import REWARDS
 
 
 def page_spec(version: str) -> dict[str, Any]:
@@ -49,6 +50,7 @@ def page_spec(version: str) -> dict[str, Any]:
         "stages": [
             {"name": name, "title": _both(title), "meaning": _both(about)} for name, (title, about) in STAGES.items()
         ],
+        "rewards": {name: _both(title) for name, title in REWARDS.items()},
         "presets": [
             {"name": name, "group": p.group, "title": _both(p.title), "description": _both(p.description)}
             for name, p in PRESETS.items()

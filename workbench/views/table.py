@@ -16,7 +16,7 @@ from workbench.views.figures import theme_of
 from workbench.views.group import visible_spans
 from workbench.views.objectives import Curve
 from workbench.views.theme import FONT, Theme
-from workbench.views.words import word
+from workbench.views.words import reward_title, word
 
 MONO = "JetBrains Mono, ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace"
 STRONGEST = 0.55  # share of the hue in the strongest chip: ink on it stays legible
@@ -38,7 +38,7 @@ def group_html(group: GroupRecord, *, update: int = -1, theme: str = "light", la
     colours, index = theme_of(theme), inner_update(group.completions, update)
     names = list(dict.fromkeys(name for c in group.completions for name in c.rewards))
     truth = [word("reward_true", lang)] if any(c.true_reward is not None for c in group.completions) else []
-    heads = ["#", word("result", lang), *names, word("reward", lang), *truth]
+    heads = ["#", word("result", lang), *(reward_title(name, lang) for name in names), word("reward", lang), *truth]
     heads += [word("advantage", lang), word("length", lang)]
     cells = "".join(
         f"<th style='{_cell(colours)};font-weight:400;color:{colours.ink3}'>{escape(h)}</th>" for h in heads

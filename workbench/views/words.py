@@ -98,6 +98,32 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "zero_gradient": ("zero gradient", "零梯度"),
 }
 
+# The bundled reward functions, by what they are called in metrics.
+REWARDS: Mapping[str, tuple[str, str]] = {
+    "answer": ("answer", "答对"),
+    "steps": ("steps", "步骤"),
+    "format": ("format", "格式"),
+    "exact": ("exact", "全对"),
+    "ordered": ("in order", "有序"),
+    "value": ("value", "得数"),
+    "learned_reward": ("learned", "学得的"),
+    "soft_overlong_punishment_reward": ("overlong", "超长惩罚"),
+    "repetition_penalty_reward": ("repetition", "重复惩罚"),
+    "think_format_reward": ("think format", "思考格式"),
+    "accuracy_reward": ("accuracy", "准确"),
+    "reasoning_accuracy_reward": ("accuracy", "准确"),
+    "cosine_scaled_reward": ("cosine", "余弦"),
+}
+
+
+def reward_title(name: str, lang: str) -> str:
+    """Return what a reward function is called where a person reads it; of somebody's own, the name in words.
+
+    >>> reward_title("ordered", "en"), reward_title("ordered", "zh"), reward_title("my_own_reward", "zh")
+    ('in order', '有序', 'my own reward')
+    """
+    return REWARDS[name][lang == "zh"] if name in REWARDS else name.replace("_", " ")
+
 
 def word(key: str, lang: str, **values: object) -> str:
     """Return a phrase, with its blanks filled; English for any language but "zh".

@@ -103,6 +103,3 @@ export function splitRich(text) {
     .map((part, i) => ({ bold: i % 2 === 1, text: part }))
     .filter((p) => p.text);
 }
-
-/** Name of a reward function in the page's language, where we have one. @param {string} name  @returns {string} */
-export const rewardName = (name) => (has(`reward.${name}`) ? t(`reward.${name}`) : name.replace(/_/g, ' '));

@@ -1,5 +1,5 @@
 // The reward over the steps as numbers: its mean and parts, or a learned and a true reward.
-import { rewardName, t } from './i18n.js';
+import { pick, t } from './i18n.js';
 import { known } from './format.js';
 import { curve, metric } from './select.js';
 import { state } from './store.js';
@@ -15,6 +15,12 @@ const SCALES_APART = 4;
 
 /** Is the policy trained against a learned reward, beside which the true one is known? @returns {boolean} */
 export const isLearned = () => state.rows.length > 0 && 'true_reward' in state.rows.at(-1).metrics;
+
+/** Name of a reward function in the page's language, where we have one. @param {string} name  @returns {string} */
+export function rewardName(name) {
+  const names = state.spec?.rewards ?? {};
+  return Object.hasOwn(names, name) ? pick(names[name]) : name.replace(/_/g, ' ');
+}
 
 /**
  * The lines of the reward, the thick one first; `own` says that each has a scale of its own.
