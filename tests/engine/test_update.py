@@ -11,7 +11,7 @@ from workbench.run.record import Progress
 
 SAMPLING = Knobs(num_generations=4, max_completion_length=10, temperature=0.8)
 
-PLAIN = [(), ("lean_model",), ("lean_model", "folded_update")]
+PLAIN = [(), ("folded_update",), ("lean_model",), ("lean_model", "folded_update")]
 
 
 class Case:
@@ -100,6 +100,19 @@ def test_the_micro_batch_size_never_changes_the_update(make_policy, ways, plain_
     for other, loss in zip(after[1:], losses[1:], strict=True):
         torch.testing.assert_close(other / largest, after[0] / largest, atol=5e-6, rtol=1e-4)
         torch.testing.assert_close(loss, losses[0], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("plain_paths", PLAIN)
+def test_the_fused_optimizer_moves_the_weights_as_the_plain_one_does(make_policy, any_folder, dtype, plain_paths):
+    """It reads a gradient's memory as it lies, whatever its strides say."""
+    after = []
+    for fused in (True, False):
+        case = Case(make_policy, any_folder, dtype=dtype, plain_paths=plain_paths)
+        case.optimizer = torch.optim.AdamW(case.policy.trainable, weight_decay=0.0, fused=fused)
+        case.update(num_iterations=1, learning_rate=1e-2)
+        after.append(adapter_of(case.policy))
+    torch.testing.assert_close(after[0], after[1], atol=1e-6, rtol=1e-5)
 
 
 def test_the_update_is_the_gradient_of_the_loss_of_the_whole_batch(make_policy):

@@ -98,7 +98,8 @@ def _accumulate(
             whole[rows, : value.shape[1]] = value.masked_fill(~micro.mask, 0.0)
         for weight, gradient in zip(weights, gradients, strict=True):
             if gradient is not None:
-                weight.grad = gradient if weight.grad is None else weight.grad.add_(gradient)
+                # in the weight's own layout: the fused optimizer reads memory as it lies
+                weight.grad = gradient.contiguous() if weight.grad is None else weight.grad.add_(gradient)
         terms_of_parts.append((rows, terms))
     return seen[0], seen[1], seen[2], _whole(terms_of_parts, batch)
 
