@@ -163,3 +163,15 @@ def test_the_group_mean_is_an_unbiased_baseline_up_to_g_minus_1_over_g_and_the_g
 
     assert direction_error("none") < 1e-12
     assert direction_error("group") > 1e-4
+
+
+def test_whole_numbers_are_read_as_the_same_numbers_with_a_point():
+    rewards = torch.tensor([1, 0, 0, 0, 2, 2])
+    for found, expected in zip(group_mean_std(rewards, 2), group_mean_std(rewards.float(), 2), strict=True):
+        assert torch.equal(found, expected)
+    assert frac_reward_zero_std(rewards, 2) == frac_reward_zero_std(rewards.float(), 2)
+
+
+def test_of_nothing_there_is_nothing():
+    assert group_advantages(torch.zeros(0), 4, scale_rewards="batch").shape == (0,)
+    assert frac_reward_zero_std(torch.zeros(0), 4, scale_rewards="batch") == 0.0

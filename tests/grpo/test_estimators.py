@@ -286,6 +286,21 @@ def test_what_cannot_be_is_refused_by_name(options, message):
 
 
 @BY_NAME
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
+def test_whole_numbers_have_the_advantages_of_the_same_numbers_with_a_point(name, dtype):
+    rewards_BF = torch.tensor([[1, 0], [0, 0], [0, 2], [1, 1], [3, 0], [1, 1]])
+    expected = estimate(name, rewards_BF.float(), 3)
+    found = estimate(name, rewards_BF.to(dtype), 3)
+    assert found.dtype == torch.float32 and expected.unique().numel() > 2
+    assert torch.equal(found, expected)
+
+
+@BY_NAME
+def test_of_no_completions_there_are_no_advantages(name):
+    assert estimate(name, torch.zeros(0, 2), 4).shape == (0,)
+
+
+@BY_NAME
 def test_a_group_of_one_has_nothing_to_be_compared_with(name):
     with pytest.raises(ValueError, match="num_generations=1: a group needs at least 2"):
         estimate(name, torch.zeros(2, 1), 1, pass_k=1)

@@ -1,17 +1,18 @@
 """Advantages: how much better a completion was than the others that answered the same prompt.
 
 Rewards come as one row of B = P*G numbers, the G completions of a prompt side by side. A NaN reward means "not
-scorable": it counts in no mean and no std, and its advantage is 0. All other rewards are finite.
+scorable": it counts in no mean and no std, and its advantage is 0. All other rewards are finite. Whole numbers will do:
+what is returned "in the rewards' dtype" is then in torch's default one.
 """
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Real
 from torch import Tensor
 
 SCALE_REWARDS = ("group", "batch", "none")
 
 
-def grouped(rewards: Float[Tensor, " B"], num_generations: int, *, at_least: int = 2) -> Float[Tensor, "P G"]:
+def grouped(rewards: Real[Tensor, " B"], num_generations: int, *, at_least: int = 2) -> Float[Tensor, "P G"]:
     """Return the rewards as one row per prompt, in float64.
 
     Raises ValueError if a group has fewer than `at_least` completions (one has nothing to be compared with), or if B is
@@ -29,6 +30,15 @@ def grouped(rewards: Float[Tensor, " B"], num_generations: int, *, at_least: int
     return rewards.to(torch.float64).view(-1, num_generations)
 
 
+def in_dtype_of(rewards: Real[Tensor, "*any"], values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return the values in the rewards' dtype, or in the default one where those are whole numbers.
+
+    >>> in_dtype_of(torch.tensor([1, 0]), torch.tensor([0.5, -0.5], dtype=torch.float64))
+    tensor([ 0.5000, -0.5000])
+    """
+    return values.to(rewards.dtype if rewards.is_floating_point() else torch.get_default_dtype())
+
+
 def centred(values_PN: Float[Tensor, "P N"]) -> Float[Tensor, "P N"]:
     """Return each value minus the mean of its row; NaN stays NaN and counts in no mean.
 
@@ -39,6 +49,8 @@ def centred(values_PN: Float[Tensor, "P N"]) -> Float[Tensor, "P N"]:
     tensor([[ 0.,  0.,  0.],
             [-1.,  1., nan]])
     """
+    if values_PN.numel() == 0:
+        return values_PN
     least = torch.where(values_PN.isnan(), torch.inf, values_PN).amin(dim=1, keepdim=True)
     above = values_PN - least
     return above - above.nanmean(dim=1, keepdim=True)
@@ -90,7 +102,7 @@ def z_scores(
 
 
 def group_mean_std(
-    rewards: Float[Tensor, " B"], num_generations: int
+    rewards: Real[Tensor, " B"], num_generations: int
 ) -> tuple[Float[Tensor, " P"], Float[Tensor, " P"]]:
     """Return the mean and the standard deviation (dividing by G - 1) of each group. Unit: reward.
 
@@ -101,11 +113,11 @@ def group_mean_std(
     (tensor([2., 2.]), tensor([1.4142, 0.0000]))
     """
     rewards_PG = grouped(rewards, num_generations, at_least=1)
-    return rewards_PG.nanmean(dim=1).to(rewards.dtype), nan_std(rewards_PG).to(rewards.dtype)
+    return in_dtype_of(rewards, rewards_PG.nanmean(dim=1)), in_dtype_of(rewards, nan_std(rewards_PG))
 
 
 def group_advantages(
-    rewards: Float[Tensor, " B"],
+    rewards: Real[Tensor, " B"],
     num_generations: int,
     *,
     scale_rewards: str = "group",
@@ -138,10 +150,10 @@ def group_advantages(
     else:
         std_of = rewards_PG if scale_rewards == "group" else rewards_PG.reshape(1, -1)
         advantages_PG = z_scores(rewards_PG, std_of, std_ddof=std_ddof, std_eps=std_eps)
-    return advantages_PG.flatten().to(rewards.dtype)
+    return in_dtype_of(rewards, advantages_PG.flatten())
 
 
-def is_dead(rewards: Float[Tensor, " B"], num_generations: int) -> Bool[Tensor, " P"]:
+def is_dead(rewards: Real[Tensor, " B"], num_generations: int) -> Bool[Tensor, " P"]:
     """Return which groups have nothing to compare: rewards all equal, or fewer than two that could be scored.
 
     Where advantages are made of these rewards alone, every A is 0: but steps, each function by itself ("gdpo"), a KL in
@@ -156,7 +168,7 @@ def is_dead(rewards: Float[Tensor, " B"], num_generations: int) -> Bool[Tensor, 
 
 
 def frac_reward_zero_std(
-    rewards: Float[Tensor, " B"], num_generations: int, *, scale_rewards: str = "group"
+    rewards: Real[Tensor, " B"], num_generations: int, *, scale_rewards: str = "group"
 ) -> Float[Tensor, ""]:
     """Return TRL's metric of that name: the share of groups whose rewards are all equal. Unit: fraction, 0 to 1.
 
@@ -168,4 +180,4 @@ def frac_reward_zero_std(
     """
     rewards_PG = grouped(rewards, num_generations)
     std = nan_std(rewards_PG.reshape(1, -1) if scale_rewards == "batch" else rewards_PG)
-    return is_zero(std).to(rewards.dtype).mean()
+    return in_dtype_of(rewards, is_zero(std).double().mean())

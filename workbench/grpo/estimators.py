@@ -18,15 +18,15 @@ In all of them, adding the same to every reward of a group changes nothing. "It 
 from math import comb
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor
 
-from workbench.grpo.advantages import centred, group_advantages, grouped, z_scores
+from workbench.grpo.advantages import centred, group_advantages, grouped, in_dtype_of, z_scores
 
 ADVANTAGE_ESTIMATORS = ("grpo", "rloo", "reinforce_plus_plus", "gdpo", "pass_at_k", "rank")
 
 
-def rloo_advantages(rewards: Float[Tensor, " B"], num_generations: int) -> Float[Tensor, " B"]:
+def rloo_advantages(rewards: Real[Tensor, " B"], num_generations: int) -> Float[Tensor, " B"]:
     r"""Return $A_i = r_i - \tfrac{1}{n-1} \sum_{j \ne i} r_j$, the reward minus the mean of the group's others.
 
     n counts the scorable rewards of the group; where it is 1, A is 0. Equal to $\tfrac{n}{n-1}$ times the reward minus
@@ -39,11 +39,11 @@ def rloo_advantages(rewards: Float[Tensor, " B"], num_generations: int) -> Float
     centred_PG = centred(grouped(rewards, num_generations))
     num_scorable = (~centred_PG.isnan()).sum(dim=1, keepdim=True)
     advantages_PG = centred_PG * num_scorable / (num_scorable - 1)
-    return advantages_PG.nan_to_num(nan=0.0).flatten().to(rewards.dtype)
+    return in_dtype_of(rewards, advantages_PG.nan_to_num(nan=0.0).flatten())
 
 
 def reinforce_plus_plus_advantages(
-    rewards: Float[Tensor, " B"], num_generations: int, *, std_ddof: int = 1, std_eps: float = 1e-4
+    rewards: Real[Tensor, " B"], num_generations: int, *, std_ddof: int = 1, std_eps: float = 1e-4
 ) -> Float[Tensor, " B"]:
     r"""Return $A_i = (d_i - \mu_{\text{batch}}(d)) / (\sigma_{\text{batch}}(d) + \varepsilon)$.
 
@@ -57,10 +57,10 @@ def reinforce_plus_plus_advantages(
     tensor([-1.4142,  1.4142,  0.0000,  0.0000])
     """
     differences_1B = centred(grouped(rewards, num_generations)).reshape(1, -1)
-    return z_scores(differences_1B, std_ddof=std_ddof, std_eps=std_eps).flatten().to(rewards.dtype)
+    return in_dtype_of(rewards, z_scores(differences_1B, std_ddof=std_ddof, std_eps=std_eps).flatten())
 
 
-def weighted_rewards(rewards_BF: Float[Tensor, "B F"], weights_F: Float[Tensor, " F"]) -> Float[Tensor, " B"]:
+def weighted_rewards(rewards_BF: Real[Tensor, "B F"], weights_F: Real[Tensor, " F"]) -> Float[Tensor, " B"]:
     r"""Return each completion's reward, $\sum_f w_f r_f$, in float64. A NaN adds nothing; where all are NaN it is NaN.
 
     >>> nan = float("nan")
@@ -72,8 +72,8 @@ def weighted_rewards(rewards_BF: Float[Tensor, "B F"], weights_F: Float[Tensor, 
 
 
 def summed_z_scores(
-    rewards_BF: Float[Tensor, "B F"],
-    weights_F: Float[Tensor, " F"],
+    rewards_BF: Real[Tensor, "B F"],
+    weights_F: Real[Tensor, " F"],
     num_generations: int,
     *,
     std_ddof: int = 1,
@@ -95,8 +95,8 @@ def summed_z_scores(
 
 
 def gdpo_advantages(
-    rewards_BF: Float[Tensor, "B F"],
-    weights_F: Float[Tensor, " F"],
+    rewards_BF: Real[Tensor, "B F"],
+    weights_F: Real[Tensor, " F"],
     num_generations: int,
     *,
     std_ddof: int = 1,
@@ -114,7 +114,7 @@ def gdpo_advantages(
     tensor([-0.6325,  0.6325, -1.2649,  1.2649])
     """
     sums = summed_z_scores(rewards_BF, weights_F, num_generations, std_ddof=std_ddof, std_eps=std_eps)
-    return z_scores(sums[None], std_ddof=std_ddof, std_eps=std_eps).flatten().to(rewards_BF.dtype)
+    return in_dtype_of(rewards_BF, z_scores(sums[None], std_ddof=std_ddof, std_eps=std_eps).flatten())
 
 
 def added_to_best(rewards_N: Float[Tensor, " N"], k: int) -> Float[Tensor, " N"]:
@@ -133,7 +133,7 @@ def added_to_best(rewards_N: Float[Tensor, " N"], k: int) -> Float[Tensor, " N"]
     return torch.zeros_like(rewards_N).scatter(0, order, gaps @ gaps.new_tensor(shares))
 
 
-def pass_at_k_advantages(rewards: Float[Tensor, " B"], num_generations: int, k: int) -> Float[Tensor, " B"]:
+def pass_at_k_advantages(rewards: Real[Tensor, " B"], num_generations: int, k: int) -> Float[Tensor, " B"]:
     r"""Return what each completion adds to the best of k of its group.
 
     $A_i$ is the mean over the k-subsets S of the group with i in them of $\max S - \max S \setminus i$. k times the
@@ -160,10 +160,10 @@ def pass_at_k_advantages(rewards: Float[Tensor, " B"], num_generations: int, k: 
         scorable = ~rewards_G.isnan()
         if scorable.sum() > 1:
             advantages_G[scorable] = added_to_best(rewards_G[scorable], min(k, int(scorable.sum())))
-    return advantages_PG.flatten().to(rewards.dtype)
+    return in_dtype_of(rewards, advantages_PG.flatten())
 
 
-def rank_advantages(rewards: Float[Tensor, " B"], num_generations: int) -> Float[Tensor, " B"]:
+def rank_advantages(rewards: Real[Tensor, " B"], num_generations: int) -> Float[Tensor, " B"]:
     r"""Return each completion's rank in its group, from -1 (worst) to 1 (best): $A_i = (2 \rho_i - n - 1) / (n - 1)$.
 
     $\rho$ counts from 1 among the n scorable rewards, and equals share the mean of their ranks. So A is the share of
@@ -180,12 +180,12 @@ def rank_advantages(rewards: Float[Tensor, " B"], num_generations: int) -> Float
     spread_P11 = gaps_PGG.amax(dim=(1, 2), keepdim=True)
     wins_PG = torch.where(gaps_PGG.abs() > 1e-8 + 1e-6 * spread_P11, gaps_PGG.sign(), 0.0).sum(dim=2)
     num_others = (~rewards_PG.isnan()).sum(dim=1, keepdim=True) - 1
-    return (wins_PG / num_others.clamp(min=1)).flatten().to(rewards.dtype)
+    return in_dtype_of(rewards, (wins_PG / num_others.clamp(min=1)).flatten())
 
 
 def estimate_advantages(
-    rewards_BF: Float[Tensor, "B F"],
-    weights_F: Float[Tensor, " F"],
+    rewards_BF: Real[Tensor, "B F"],
+    weights_F: Real[Tensor, " F"],
     num_generations: int,
     *,
     advantage_estimator: str = "grpo",
@@ -233,4 +233,4 @@ def estimate_advantages(
             advantages = pass_at_k_advantages(totals, num_generations, pass_k)
         case _:
             advantages = rank_advantages(totals, num_generations)
-    return advantages.to(rewards_BF.dtype)
+    return in_dtype_of(rewards_BF, advantages)

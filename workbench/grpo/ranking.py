@@ -2,13 +2,13 @@ r"""Learning a reward from rankings: which completion of a group is better, and 
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 from torch import Tensor
 
-from workbench.grpo.advantages import grouped
+from workbench.grpo.advantages import grouped, in_dtype_of
 
 
-def ranked_pairs(rewards: Float[Tensor, " B"], num_generations: int) -> Int[Tensor, "N 2"]:
+def ranked_pairs(rewards: Real[Tensor, " B"], num_generations: int) -> Int[Tensor, "N 2"]:
     r"""Return all pairs $(w, l)$ of completions of one group with $r_w > r_l$, as indices into the batch.
 
     Equal rewards make no pair, and neither does a NaN, which stands for a completion that nothing could score.
@@ -46,7 +46,7 @@ def pair_accuracy(chosen: Float[Tensor, " N"], rejected: Float[Tensor, " N"]) ->
     return ((chosen - rejected).sign() + 1).mean() / 2
 
 
-def correlation(first: Float[Tensor, " N"], second: Float[Tensor, " N"]) -> Float[Tensor, ""]:
+def correlation(first: Real[Tensor, " N"], second: Real[Tensor, " N"]) -> Float[Tensor, ""]:
     r"""Return Pearson's $\sum (a_i - \bar a)(b_i - \bar b) / (\lVert a - \bar a \rVert \lVert b - \bar b \rVert)$.
 
     NaN where either is constant. Entries of which one is NaN are left out. Computed in float64, where the mean of
@@ -57,4 +57,4 @@ def correlation(first: Float[Tensor, " N"], second: Float[Tensor, " N"]) -> Floa
     """
     known = ~(first.isnan() | second.isnan())
     a, b = (values[known].double() - values[known].double().mean() for values in (first, second))
-    return ((a * b).sum() / (a.norm() * b.norm())).to(first.dtype)
+    return in_dtype_of(first, (a * b).sum() / (a.norm() * b.norm()))
