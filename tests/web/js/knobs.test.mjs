@@ -9,6 +9,7 @@ const { setLanguage, setTable } = await import(`${root}i18n.js`);
 const { set, state } = await import(`${root}store.js`);
 const { isUsed, knobText, unusedWhy } = await import(`${root}knobwords.js`);
 const { proposed } = await import(`${root}select.js`);
+const { typed } = await import(`${root}views/knobcontrols.js`);
 
 const read = (lang) => JSON.parse(readFileSync(new URL(`${root}locales/${lang}.json`, import.meta.url), 'utf8'));
 const knob = (name, used_when = [], more = {}) => ({
@@ -87,6 +88,14 @@ test('values in words: switches, choices, absences, small numbers', () => {
     [knobText('std_eps', 1e-8), knobText('std_eps', 1e-4), knobText('std_eps', 0)],
     ['1e−8', '1e−4', '0'],
   );
+});
+
+test('a number too large to be one is sent as it was typed, never as null', () => {
+  for (const text of ['1e999', '-1e999', 'Infinity', 'abc'])
+    for (const optional of [true, false])
+      assert.equal(JSON.stringify(typed({ optional }, text)), JSON.stringify(text), text);
+  assert.deepEqual([typed({}, '0,5'), typed({}, '−2'), typed({}, '1e3')], [0.5, -2, 1000]);
+  assert.deepEqual([typed({ optional: true }, ' '), typed({ optional: false }, ' ')], [null, ' ']);
 });
 
 test('every choice of every knob has a name in both languages, or is its own', () => {

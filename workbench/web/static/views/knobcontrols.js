@@ -120,11 +120,15 @@ function range(spec, apply) {
 // What an optional knob is set to when it is switched on: a value that changes little, or that is common.
 const startOf = (spec) => (spec.name === 'epsilon_high' ? state.knobs.epsilon : (spec.start ?? spec.slider.low));
 
-// What is not a number goes to the server too: it owns the sentence that says what is allowed.
-function typed(spec, text) {
+/**
+ * What a typed text sets a knob to. What is no number, or one too large to be one, goes to the server as it is: it owns
+ * the sentence that says what is allowed, and JSON would make null of Infinity, which turns an optional knob off.
+ * @param {{optional: boolean}} spec  @param {string} text  @returns {number|string|null}
+ */
+export function typed(spec, text) {
   const value = Number(text.replace(/[−–]/g, '-').replace(',', '.'));
   if (text.trim() === '') return spec.optional ? null : text;
-  return Number.isNaN(value) ? text : value;
+  return Number.isFinite(value) ? value : text;
 }
 
 // A knob that may be absent: ε high follows ε, δ is off.
