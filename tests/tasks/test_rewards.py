@@ -207,6 +207,40 @@ def test_async_functions_run_together_keep_one_loop_and_work_inside_a_running_lo
     assert len(set(loops)) == 1
 
 
+@pytest.mark.parametrize("end", [SystemExit(3), KeyboardInterrupt()])
+@pytest.mark.parametrize("is_deeper", [False, True])
+def test_an_async_function_that_ends_the_program_ends_it_from_the_callers_thread(end, is_deeper):
+    async def leave():
+        raise end
+
+    async def leaving(prompts, **columns):
+        await (asyncio.create_task(leave()) if is_deeper else leave())
+
+    async def waiting(prompts, **columns):
+        await asyncio.sleep(0)
+        return [1.0 for _ in prompts]
+
+    with Scorer([waiting, leaving]) as scorer, pytest.raises(type(end)):
+        scorer.score(["p"], ["c"])
+
+
+def test_an_async_function_that_cancels_itself_is_named_and_the_loop_goes_on():
+    async def cancelling(prompts, **columns):
+        task = asyncio.current_task()
+        assert task is not None and task.cancel()
+        if prompts == ["p"]:
+            await asyncio.sleep(1)
+
+    async def sound(prompts, **columns):
+        return [1.0 for _ in prompts]
+
+    with Scorer([sound, cancelling]) as scorer:
+        for prompt in ("p", "q"):
+            with pytest.raises(RewardError, match="'cancelling' raised CancelledError"):
+                scorer.score([prompt], ["c"])
+        assert scorer._loop is not None and scorer._loop.run(sound(["p"])) == [1.0]
+
+
 def test_totals_leave_out_what_does_not_apply():
     scores = {"a": [Reward(1), Reward(math.nan), Reward(math.nan)], "b": [Reward(0.5), Reward(0.5), Reward(math.nan)]}
     totals = total_rewards(scores, [2.0, 1.0])

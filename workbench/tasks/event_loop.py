@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -16,15 +17,26 @@ class EventLoopThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="async-rewards", daemon=True)
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._serve, name="async-rewards", daemon=True)
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Return what the coroutine returns; what it raises is raised here."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
+    def _serve(self) -> None:
+        """Run the loop until it is closed.
+
+        A task that ends with one of the two stops the loop, before whoever awaits the task is told: it has to go on.
+        """
+        while not self._is_closing:
+            with suppress(SystemExit, KeyboardInterrupt):
+                self._loop.run_forever()
+
     def close(self) -> None:
         """Stop the loop and its thread."""
+        self._is_closing = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -196,15 +196,15 @@ def _call(name: str, function: Callable[..., Any], keywords: dict[str, Any]) -> 
 async def _call_async(functions: Mapping[str, Callable[..., Any]], keywords: dict[str, Any]) -> dict[str, Any]:
     async def call(name: str, function: Callable[..., Any]) -> Any:
         try:
-            return await function(**keywords)
-        except Exception as error:  # as in _call
+            return await asyncio.ensure_future(function(**keywords))  # a task of its own: it may cancel itself
+        except (Exception, asyncio.CancelledError) as error:  # as in _call
             raise _raised(name, error, keywords) from error
 
     results = await asyncio.gather(*(call(name, function) for name, function in functions.items()))
     return dict(zip(functions, results, strict=True))
 
 
-def _raised(name: str, error: Exception, keywords: dict[str, Any]) -> RewardError:
+def _raised(name: str, error: BaseException, keywords: dict[str, Any]) -> RewardError:
     first = text_of(keywords["prompts"][0])
     return RewardError(f"reward function {name!r} raised {type(error).__name__}: {error} (first prompt {first[:80]!r})")
 
