@@ -1,5 +1,6 @@
 // What the views share about a group at one inner update: each token's numbers, the ranges of the colours, the counts.
 import { bounds, clamp, klEstimates, quantile } from './math.js';
+import { klName } from './meaning.js';
 import { formOf, pictureOf } from './objectives.js';
 import { niceStep } from './scale.js';
 
@@ -59,16 +60,6 @@ function klOf(completion, k, logps, name) {
   if (name === 'exact') return completion.exact_kl ? numbers(completion.exact_kl[k]) : null;
   const ref = completion.ref && numbers(completion.ref);
   return ref && logps.map((v, t) => klEstimates(v, ref[t])[name]);
-}
-
-/**
- * Which KL the colours and the lane show: the run's, but k3 for k1, which has a sign.
- * @param {object} record
- * @returns {'exact'|'k2'|'k3'}
- */
-export function klName(record) {
-  if (record.completions.some((c) => c.exact_kl)) return 'exact';
-  return record.knobs.kl_estimator === 'k2' ? 'k2' : 'k3';
 }
 
 /**
@@ -168,35 +159,6 @@ export function pushOf({ picture, tokens }, completion, row) {
  * @returns {boolean}
  */
 export const isDead = (record) => record.dead && record.completions.every((c) => !c.advantage && !c.advantages);
-
-/**
- * Is a group with equal rewards one without any advantage?
- * @param {object} knobs
- * @param {string} [method]
- * @returns {boolean}
- */
-export const rewardsAreAll = (knobs, method = 'grpo') =>
-  method === 'grpo' &&
-  knobs.supervision !== 'process' &&
-  knobs.kl_in !== 'reward' &&
-  knobs.advantage_estimator !== 'gdpo';
-
-/**
- * Is a completion's advantage its reward's z-score in the group?
- * @param {object} record
- * @returns {boolean}
- */
-export const isZScore = ({ knobs, method }) =>
-  rewardsAreAll(knobs, method) &&
-  (knobs.advantage_estimator ?? 'grpo') === 'grpo' &&
-  (knobs.scale_rewards ?? 'group') === 'group';
-
-/**
- * Does a KL in the loss pull at the tokens, whatever their advantages?
- * @param {object} record
- * @returns {boolean}
- */
-export const pullsByKl = ({ knobs }) => knobs.beta > 0 && knobs.kl_in !== 'reward';
 
 // ---- process supervision
 

@@ -2,9 +2,10 @@
 // A method without a ratio has its gradient coefficients drawn instead.
 import { pinToken } from '../actions.js';
 import { clipGeometry, clipMarks } from '../clipgeometry.js';
-import { derive, isDead, pullsByKl } from '../derived.js';
+import { derive, isDead } from '../derived.js';
 import { h, s, setAttr, sizeOf } from '../dom.js';
 import { t } from '../i18n.js';
+import { pullsByKl } from '../meaning.js';
 import { pictureOf } from '../objectives.js';
 import { pushGeometry, pushMarks } from '../pushgeometry.js';
 import { pinnedToken, selectedRow, updateIndex, updatesOf } from '../select.js';

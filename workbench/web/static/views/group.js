@@ -1,10 +1,11 @@
 // The group: one prompt, its G completions with reward by function, advantage, length and a strip of tokens.
 import { chooseGroup, chooseRow, moveRow } from '../actions.js';
-import { derive, hasSteps, isDead, isZScore, measuresOf, pullsByKl, rewardsAreAll } from '../derived.js';
+import { derive, hasSteps, isDead, measuresOf } from '../derived.js';
 import { h, resize, setAttr, setChildren, setStyle, setText, sizeOf } from '../dom.js';
 import { amount } from '../format.js';
 import { t } from '../i18n.js';
 import { icon } from '../icons.js';
+import { isZScore, pullsByKl, rewardsAreAll } from '../meaning.js';
 import { rewardName } from '../rewards.js';
 import { endedBeforeAStep, groupOf, selectedRow, shownMeasure, updateIndex, updatesOf, viewedRow } from '../select.js';
 import { state } from '../store.js';
@@ -130,7 +131,7 @@ function drawPicker(view, row) {
   const means = groups.map((g) => g.mean ?? 0);
   const [low, top] = [Math.min(0, ...means), state.record?.reward_max ?? Math.max(0, ...means)];
   const gap = groups.length > 12 ? 1 : 3;
-  const hatches = rewardsAreAll(state.record?.knobs ?? state.knobs, state.record?.method ?? state.method);
+  const hatches = rewardsAreAll(state.record ?? state);
   setStyle(view.picker, '--gap', `${gap}px`);
   setStyle(view.picker, '--cell', `${Math.max(3, Math.min(12, Math.floor(170 / Math.max(1, groups.length)) - gap))}px`);
   resize(view.picker, groups.length, (i) =>
@@ -150,7 +151,7 @@ function groupTip(i) {
   if (!g) return null;
   return {
     title: t('group.n', { i: i + 1 }),
-    text: g.dead && rewardsAreAll(state.record?.knobs ?? state.knobs, state.method) ? t('group.dead.help') : '',
+    text: g.dead && rewardsAreAll(state.record ?? state) ? t('group.dead.help') : '',
     rows: [
       [t('unit.mean'), amount(g.mean)],
       [t('unit.std'), amount(g.std)],

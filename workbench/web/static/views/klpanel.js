@@ -2,6 +2,7 @@
 import { label, line, s } from '../dom.js';
 import { known, tick } from '../format.js';
 import { t } from '../i18n.js';
+import { klForm } from '../meaning.js';
 import { curve, extreme, metric, viewedRow } from '../select.js';
 import { linear, niceStep, path, pieces, tickDigits } from '../scale.js';
 import { state } from '../store.js';
@@ -19,7 +20,7 @@ export function klPanel(a) {
     line(a.left, y(v), a.right, y(v), { stroke: v ? 'var(--line)' : 'var(--line2)' }),
     tickLabel(a, y(v) + 4, v ? tick(v, tickDigits([0, step])) : '0'),
   ]);
-  const title = label(0, a.klTop - 9, t('curves.kl_title', { form: t(`kl.${state.knobs.kl_estimator ?? 'k3'}`) }), {
+  const title = label(0, a.klTop - 9, t('curves.kl_title', { form: t(`kl.${klForm(state.record ?? state)}`) }), {
     'font-size': a.font + 1,
     'font-weight': 650,
     fill: 'var(--ink)',

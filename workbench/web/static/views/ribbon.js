@@ -1,10 +1,10 @@
 // The stage ribbon: what one update does, from sampling to the weights, with one number each.
-import { rewardsAreAll } from '../derived.js';
 import { h, resize, setAttr, setChildren, setText } from '../dom.js';
 import { amount, compact, count, fixed, known, percent } from '../format.js';
 import { has, pick, t } from '../i18n.js';
 import { icon } from '../icons.js';
 import { knobText, runMethod } from '../knobwords.js';
+import { klForm, rewardsAreAll } from '../meaning.js';
 import { formOf } from '../objectives.js';
 import { ratioDigits } from '../math.js';
 import { following, metric, newestStep, updateIndex, viewedRow, viewedStep } from '../select.js';
@@ -75,9 +75,10 @@ function litStage() {
 
 const inner = (row) => updateIndex(row?.updates.length ?? 1);
 
-// The knobs of the step on the screen; before its group has come, those of the newest.
-const knobs = () => state.record?.knobs ?? state.knobs;
-const method = () => state.record?.method ?? state.method ?? 'grpo';
+// The knobs and the method of the step on the screen; before its group has come, those of the newest.
+const facts = () => state.record ?? state;
+const knobs = () => facts().knobs;
+const method = () => facts().method ?? 'grpo';
 const form = () => formOf(knobs(), method());
 
 /** The name of what is optimised: the method, or GRPO's loss. @returns {string} */
@@ -117,7 +118,7 @@ function cellValue(stage, row) {
     case 'reference':
       return klValue(row.updates[0] ?? {}, 'unit.kl_before');
     case 'kl':
-      return klValue(u, `kl.${knobs().kl_estimator ?? 'k3'}`);
+      return klValue(u, `kl.${klForm(facts())}`);
     case 'loss':
       return [fixed(u.loss ?? null, 3), ''];
     default:
@@ -125,7 +126,7 @@ function cellValue(stage, row) {
   }
 }
 
-const deadUnit = () => (rewardsAreAll(knobs(), method()) ? 'unit.dead' : 'unit.equal');
+const deadUnit = () => (rewardsAreAll(facts()) ? 'unit.dead' : 'unit.equal');
 const klValue = (u, unit) => [fixed(u.kl ?? null, 3), t(known(u.kl) ? unit : 'unit.not_scored')];
 
 function clipValue(u) {

@@ -5,6 +5,7 @@ import { compact, fixed, known, share } from '../format.js';
 import { rich, t } from '../i18n.js';
 import { derive } from '../derived.js';
 import { klEstimates } from '../math.js';
+import { klForm } from '../meaning.js';
 import { pinnedToken, selectedCompletion, selectedRow, updateIndex, updatesOf } from '../select.js';
 import { state } from '../store.js';
 import { chipColour } from '../theme.js';
@@ -73,7 +74,7 @@ const pi = (sub) => [t('card.log_pi'), sub ? h('sub', { class: 'sub', text: sub 
 
 function logps({ now, old, ref, arrays, token, record }) {
   const k = known(now) && known(ref) ? klEstimates(now, ref) : { k1: null, k2: null, k3: null };
-  const used = record.knobs.kl_estimator ?? 'k3';
+  const used = klForm(record);
   const exact = used === 'exact' && arrays.kl ? [['exact', [t('kl.exact')], compact(arrays.kl[token])]] : [];
   const rows = [
     ['now', pi(''), fixed(now, 3)],

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+globalThis.requestAnimationFrame = () => 0;
+
+const root = '../../../workbench/web/static/';
+const { isZScore, klForm, klName, pullsByKl, rewardsAreAll } = await import(`${root}meaning.js`);
+const { set, state } = await import(`${root}store.js`);
+
+const of = (knobs, more = {}) => ({ knobs, ...more });
+
+test('the KL is named by what made its number: the knob, the method, the mistake', () => {
+  assert.deepEqual(
+    [{}, { kl_estimator: 'k1' }, { kl_estimator: 'k2' }].map((knobs) => klForm(of(knobs))),
+    ['k3', 'k1', 'k2'],
+  );
+  for (const method of ['sft', 'rft'])
+    assert.equal(klForm(of({ kl_estimator: 'k3' }, { method })), 'exact', 'others wrote the tokens');
+  assert.equal(klForm(of({ kl_estimator: 'k3' }, { method: 'online_rft' })), 'k3');
+  assert.equal(klForm(of({ kl_estimator: 'k3', beta: 0.5 }, { bug: 'k1_as_loss' })), 'k1');
+});
+
+test('the exact KL is only summed where the loss has it', () => {
+  const exact = { kl_estimator: 'exact', beta: 0.1 };
+  assert.equal(klForm(of(exact)), 'exact');
+  assert.equal(klForm(of({ ...exact, kl_in: 'reward' })), 'k3');
+  assert.equal(klForm(of({ ...exact, beta: 0 })), 'k3');
+  for (const method of ['dpo', 'online_rft']) assert.equal(klForm(of(exact, { method })), 'k3');
+  assert.equal(klForm(of({}, { completions: [{ exact_kl: [[0.5]] }] })), 'exact', 'what was recorded says so itself');
+});
+
+test('the colours show k3 for k1, which has a sign', () => {
+  assert.equal(klName(of({ kl_estimator: 'k1' })), 'k3');
+  assert.equal(klName(of({ kl_estimator: 'k2' })), 'k2');
+  assert.equal(klName(of({}, { method: 'sft' })), 'exact');
+});
+
+test('a title names the KL of the step that is looked at, and before there is one that of the run', () => {
+  set({ knobs: { kl_estimator: 'k2' }, method: 'grpo', bug: null, record: of({ kl_estimator: 'k3' }) });
+  assert.equal(klForm(state.record ?? state), 'k3', 'the knob was turned after this step');
+  set({ record: null });
+  assert.equal(klForm(state.record ?? state), 'k2');
+  set({ bug: 'k1_as_loss' });
+  assert.equal(klForm(state.record ?? state), 'k1');
+});
+
+test('equal rewards are no advantage only where nothing else makes one', () => {
+  assert.ok(rewardsAreAll(of({ supervision: 'outcome', kl_in: 'loss' })));
+  assert.ok(!rewardsAreAll(of({ supervision: 'process' })) && !rewardsAreAll(of({ kl_in: 'reward' })));
+  assert.ok(!rewardsAreAll(of({}, { method: 'ppo' })) && !rewardsAreAll(of({ advantage_estimator: 'gdpo' })));
+  assert.ok(isZScore(of({})) && !isZScore(of({ scale_rewards: 'none' })));
+  assert.ok(!isZScore(of({ advantage_estimator: 'rloo' })) && !isZScore(of({}, { method: 'dpo' })));
+});
+
+test('a KL pulls where a policy gradient has it in its loss', () => {
+  assert.ok(pullsByKl(of({ beta: 0.1, kl_in: 'loss' })) && pullsByKl(of({ beta: 0.1 }, { method: 'ppo' })));
+  assert.ok(!pullsByKl(of({ beta: 0 })) && !pullsByKl(of({ beta: 0.1, kl_in: 'reward' })));
+  for (const method of ['dpo', 'sft', 'rft', 'online_rft'])
+    assert.ok(!pullsByKl(of({ beta: 0.1 }, { method })), 'there the KL is only shown');
+});

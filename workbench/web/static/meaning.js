@@ -1,0 +1,58 @@
+// What may be said of a step's numbers: it depends on the knobs, the method and a mistake built in on purpose.
+// All take a group's record, or the state of the page before there is one.
+import { formOf } from './objectives.js';
+
+/** @typedef {{knobs: object, method?: string, bug?: string|null, completions?: object[]}} Facts */
+
+const isInLoss = ({ knobs, method }) => knobs.beta > 0 && knobs.kl_in !== 'reward' && formOf(knobs, method) !== 'none';
+const READS = ['sft', 'rft']; // the policy did not write the tokens, and the KL is summed over the vocabulary
+
+/**
+ * Which KL the step's number is.
+ * @param {Facts} facts
+ * @returns {'exact'|'k1'|'k2'|'k3'}
+ */
+export function klForm({ knobs, method = 'grpo', bug = null, completions = [] }) {
+  if (READS.includes(method) || completions.some((c) => c.exact_kl)) return 'exact';
+  if (bug === 'k1_as_loss') return 'k1';
+  const { kl_estimator: name = 'k3' } = knobs;
+  return name === 'exact' && !isInLoss({ knobs, method }) ? 'k3' : name; // only shown, it is not worth a pass
+}
+
+/**
+ * Which KL the colours and the lane show: the run's, but k3 for k1, which has a sign.
+ * @param {Facts} facts
+ * @returns {'exact'|'k2'|'k3'}
+ */
+export function klName(facts) {
+  const form = klForm(facts);
+  return form === 'k1' ? 'k3' : form;
+}
+
+/**
+ * Is a group with equal rewards one without any advantage?
+ * @param {Facts} facts
+ * @returns {boolean}
+ */
+export const rewardsAreAll = ({ knobs, method = 'grpo' }) =>
+  method === 'grpo' &&
+  knobs.supervision !== 'process' &&
+  knobs.kl_in !== 'reward' &&
+  knobs.advantage_estimator !== 'gdpo';
+
+/**
+ * Is a completion's advantage its reward's z-score in the group?
+ * @param {Facts} facts
+ * @returns {boolean}
+ */
+export const isZScore = (facts) =>
+  rewardsAreAll(facts) &&
+  (facts.knobs.advantage_estimator ?? 'grpo') === 'grpo' &&
+  (facts.knobs.scale_rewards ?? 'group') === 'group';
+
+/**
+ * Does a KL in the loss pull at the tokens, whatever their advantages?
+ * @param {Facts} facts
+ * @returns {boolean}
+ */
+export const pullsByKl = isInLoss;
