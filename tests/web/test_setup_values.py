@@ -70,9 +70,26 @@ def test_what_a_person_types_is_laid_over_the_preset():
         run_settings(form_with("addition", reward_weights="1, x"))
 
 
+def test_an_emptied_field_takes_back_what_the_preset_had_set_there():
+    emptied = {name: "" for name in ("reward_weights", "reward_funcs", "step_rewards", "dataset")}
+    assert started("sorting_hacked")[0].reward_weights and started("dapo")[0].reward_funcs
+    for preset in ("sorting_hacked", "dapo"):
+        config, _ = started(preset, **emptied)
+        assert (config.reward_weights, config.reward_funcs, config.step_rewards, config.dataset) == (
+            None,
+            (),
+            None,
+            None,
+        )
+
+
 @pytest.mark.parametrize(
     ("changes", "section"),
     [
+        ({"max_steps": None}, "model"),
+        ({"model": ""}, "model"),
+        ({"gamma": None}, "method"),
+        ({"prompt_column": ""}, "prompts"),
         ({"model": "./no/such/model"}, "model"),
         ({"max_steps": 0}, "model"),
         ({"reward_funcs": "nosuch"}, "reward"),

@@ -34,7 +34,6 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "bug": ("bug",),
 }
 _SWITCHES = ("learn_reward", "sync_ref_model")
-_LISTS = ("reward_funcs", "reward_weights")
 _BETWEEN_PARTS = re.compile(r",(?![^()]*\))")  # not the commas between a function's own arguments
 
 
@@ -61,13 +60,15 @@ def preset_values(preset: str) -> dict[str, Any]:
 
 
 def run_settings(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the settings and the knobs that the form's values ask for; an empty field is left to the preset."""
-    settings = {name: value for name, value in values.items() if value not in ("", None)}
-    for name in _LISTS:
-        if name in settings:
-            settings[name] = split_list(settings[name])
-    if "reward_weights" in settings:
-        settings["reward_weights"] = [_number(part) for part in settings["reward_weights"]]
+    """Return the settings and the knobs that the form's values ask for.
+
+    The form shows what its preset sets, so a field that was emptied takes that back; where something is needed there,
+    the run is refused.
+    """
+    settings = {name: None if value == "" else value for name, value in values.items()}
+    settings["plain_paths"] = settings["plain_paths"] or []
+    settings["reward_funcs"] = split_list(settings["reward_funcs"] or "")
+    settings["reward_weights"] = [_number(part) for part in split_list(settings["reward_weights"] or "")] or None
     bug = settings.get("bug", "none")
     return settings, dict(BUGS[bug].knobs) if bug in BUGS else {}
 
