@@ -7,7 +7,7 @@ import webbrowser
 from pathlib import Path
 
 from workbench import __version__
-from workbench.errors import ConfigError
+from workbench.errors import ConfigError, KnobError
 from workbench.imports import import_engine, quick_imports
 from workbench.run.config import RunConfig
 from workbench.run.knobs import KnobBoard
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     try:
         get_preset(options.preset)
         shown = open_tape() if options.run is None else _replay(options.run)
-    except ConfigError as error:
+    except (ConfigError, KnobError) as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 2
     workbench = Workbench(shown, open_engine, runs_folder=options.runs_folder, preset=options.preset)

@@ -1,8 +1,10 @@
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -139,6 +141,52 @@ def test_a_folder_that_holds_no_readable_run_is_refused_in_a_sentence(tmp_path, 
         (tmp_path / "run.json").write_text(text)
     with pytest.raises((ConfigError, KnobError), match=sentence):
         RunFolder(tmp_path).read()
+
+
+@pytest.mark.parametrize("name", ["run.json", "metrics.jsonl", "events.jsonl"])
+def test_a_file_of_a_run_that_is_a_folder_is_told_in_a_sentence(tmp_path, name):
+    new_folder(tmp_path)
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).mkdir()
+    with pytest.raises(ConfigError, match=f"{name} cannot be read: Is a directory"):
+        RunFolder(tmp_path).read()
+
+
+@pytest.mark.parametrize("line", [b"junk", b"", b"\0" * 64, b"[]", b"{}", b'{"step": "1", "metrics": {}}', b"\xff"])
+@pytest.mark.parametrize("name", ["metrics.jsonl", "events.jsonl"])
+def test_a_damaged_line_is_told_with_its_file_and_number(tmp_path, name, line):
+    store = new_store(tmp_path)
+    store.append(make_record(1, Knobs(beta=0.1)))
+    with (tmp_path / name).open("ab") as file:
+        file.write(line + b"\n")
+    for read in (RunFolder.read, lambda folder: RunStore.open(folder, title="t", source="replay")):
+        with pytest.raises(ConfigError, match=f"line 2 of .*{name} is damaged: it must be a JSON object with step, "):
+            read(RunFolder(tmp_path))
+
+
+def test_a_step_whose_file_is_missing_or_damaged_is_told_in_a_sentence(tmp_path):
+    store = new_store(tmp_path, keep=0)
+    store.append(make_record(1))
+    path = step_path(tmp_path, 1)
+    whole = path.read_bytes()
+    rng = random.Random(0)
+    for damaged in (b"", whole[:1], whole[: len(whole) // 2], whole[:-1], b"PK", bytes(len(whole))):
+        path.write_bytes(damaged)
+        with pytest.raises(
+            ConfigError, match=r"step 1 cannot be shown: .*000001\.npz is missing, damaged or of another"
+        ):
+            store.record(1)
+    for _ in range(300):
+        changed = bytearray(whole)
+        changed[rng.randrange(len(whole))] = rng.randrange(256)
+        path.write_bytes(changed)
+        with suppress(ConfigError):
+            store.record(1)
+    path.unlink()
+    with pytest.raises(ConfigError, match="step 1 cannot be shown"):
+        store.record(1)
+    path.write_bytes(whole)
+    assert is_same(store.record(1), make_record(1))
 
 
 def test_a_missing_folder_is_refused_in_a_sentence(tmp_path):

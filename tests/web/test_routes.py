@@ -1,10 +1,17 @@
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
-from workbench.run.knobs import knob_specs
+from tests.run.records import make_record
+from tests.web.conftest import fake_engine
+from workbench.run.config import RunConfig
+from workbench.run.knobs import Knobs, knob_specs
+from workbench.run.recorder import RunFolder
+from workbench.run.recording import step_path
+from workbench.run.store import RunStore
 from workbench.run.workbench import Workbench
 
 
@@ -40,6 +47,20 @@ def test_a_group_never_changes_so_it_may_be_kept_for_ever(client: TestClient) ->
 def test_what_is_not_there_is_told_in_a_sentence(client: TestClient, path: str) -> None:
     answer = client.get(path.format(run=client.get("/wb/delta").json()["run"]))
     assert answer.status_code == 404 and len(answer.json()["error"].split()) > 3
+
+
+def test_a_step_whose_file_is_damaged_is_told_as_one_that_is_not_there(tmp_path: Path) -> None:
+    from workbench.web.server import create_app  # noqa: PLC0415 - gradio takes seconds
+
+    store = RunStore(RunConfig(), Knobs(), title="t", folder=RunFolder.create(tmp_path, RunConfig(), Knobs()), keep=0)
+    store.append(make_record(1))
+    step_path(tmp_path, 1).write_bytes(b"PK")
+    made = Workbench(store, fake_engine, runs_folder=None, preset="addition")
+    with TestClient(create_app(made, "0.1.0"), base_url="http://localhost:7860") as client:
+        answer = client.get(f"/wb/group/{store.id}/1")
+        assert answer.status_code == 404 and "step 1 cannot be shown" in answer.json()["error"]
+        delta = client.get("/wb/delta", params={"news": -1, "group": 0})
+        assert delta.status_code == 200 and len(delta.json()["rows"]) == 1 and "record" not in delta.json()
 
 
 def test_the_page_is_told_every_knob_and_metric_in_both_languages(client: TestClient) -> None:

@@ -6,11 +6,13 @@ step in progress: a reader counts only the steps that have a whole line.
 
 import platform
 import time
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import orjson
 
@@ -21,6 +23,8 @@ from workbench.run.record import StepRecord
 from workbench.run.recording import SCHEMA, read_step, step_path, write_step
 
 _PACKAGES = ("torch", "transformers", "peft", "numpy")
+# What numpy, zipfile and the record itself raise at a file that is missing, cut off or changed.
+_DAMAGE = (OSError, EOFError, BadZipFile, zlib.error, RuntimeError, LookupError, AttributeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -93,14 +97,18 @@ class RunFolder:
     def read_settings(self, newest_step: int) -> RunSettings:
         """Return the run's settings and its knob changes up to a step; raise ConfigError if there is no run to read."""
         about = self._read_about()
-        events = [event for event, _ in _read_lines(self.path / "events.jsonl") if event["step"] <= newest_step]
+        lines = _read_lines(self.path / "events.jsonl", ("step", "knob", "old", "new"))
+        events = [event for event, _ in lines if event["step"] <= newest_step]
         changes = {event["knob"]: event["new"] for event in events}
         knobs = Knobs().changed(about["knobs"]).changed(changes)
         return RunSettings(RunConfig.from_mapping(about["config"]), knobs, events)
 
     def read_rows(self) -> Iterator[tuple[dict[str, Any], int]]:
-        """Yield the scalars of each step, one at a time, with the byte at which its line in `metrics` ends."""
-        return _read_lines(self.metrics)
+        """Yield the scalars of each step, one at a time, with the byte at which its line in `metrics` ends.
+
+        Raises ConfigError at a line that is damaged.
+        """
+        return _read_lines(self.metrics, ("step", "metrics"))
 
     def _read_about(self) -> dict[str, Any]:
         path = self.path / "run.json"
@@ -108,6 +116,8 @@ class RunFolder:
             about = orjson.loads(path.read_bytes())
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ConfigError(f"{self.path} holds no run: it has no run.json") from error
+        except OSError as error:
+            raise _unreadable(path, error) from error
         except orjson.JSONDecodeError as error:
             raise ConfigError(f"{path} is not valid JSON: {error}") from error
         schema = about.get("schema") if isinstance(about, dict) else None
@@ -118,7 +128,14 @@ class RunFolder:
         return about
 
     def read_step(self, step: int) -> StepRecord:
-        return read_step(step_path(self.path, step))
+        """Return the full record of a step; raise ConfigError if its file is missing or damaged."""
+        path = step_path(self.path, step)
+        try:
+            return read_step(path)
+        except _DAMAGE as error:
+            raise ConfigError(
+                f"step {step} cannot be shown: {path} is missing, damaged or of another version"
+            ) from error
 
 
 def new_run_path(parent: Path, title: str) -> Path:
@@ -156,13 +173,31 @@ def _append_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
             file.write(lines)
 
 
-def _read_lines(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+def _read_lines(path: Path, names: Sequence[str]) -> Iterator[tuple[dict[str, Any], int]]:
     """Yield the whole lines of a file and where they end; the last may have been cut off by a kill: it is left out."""
-    if not path.exists():
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
         return
+    except OSError as error:
+        raise _unreadable(path, error) from error
     end = 0
-    with path.open("rb") as file:
-        for line in file:
+    with file:
+        for number, line in enumerate(file, start=1):
             if line.endswith(b"\n"):
                 end += len(line)
-                yield orjson.loads(line), end
+                yield _read_line(line, names, f"line {number} of {path}"), end
+
+
+def _read_line(line: bytes, names: Sequence[str], where: str) -> dict[str, Any]:
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        row = None
+    if not isinstance(row, dict) or not row.keys() >= set(names) or not isinstance(row["step"], int):
+        raise ConfigError(f"{where} is damaged: it must be a JSON object with {', '.join(names)}")
+    return row
+
+
+def _unreadable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"{path} cannot be read: {error.strerror}")

@@ -10,6 +10,7 @@ from threading import Lock
 import orjson
 from orjson import Fragment
 
+from workbench.errors import ConfigError
 from workbench.run.news import News
 from workbench.run.store import RunStore
 from workbench.run.workbench import Workbench
@@ -85,10 +86,11 @@ class Replies:
         return self._deltas.get((question, bench.news.number, phase), lambda: self._delta(question))
 
     def group(self, store: RunStore, step: int, group: int) -> bytes:
-        """Return one group of one step; raise LookupError if there is none."""
+        """Return one group of one step; raise LookupError if there is none, ConfigError if its file is damaged."""
 
         def make() -> bytes:
-            record = page_group(store.id, store.record(step), group, store.config.method)
+            bug = None if store.config.bug == "none" else store.config.bug
+            record = page_group(store.id, store.record(step), group, store.config.method, bug)
             return orjson.dumps(record | {"timing": page_timing(store, step)})
 
         return self._groups.get((store.id, step, group), make)
@@ -109,7 +111,7 @@ class Replies:
         delta = tail_delta(self._workbench, question.run, question.since, question.events)
         if question.group is not None and delta["rows"]:
             group = question.group if question.group >= 0 else most_varied_group(store)
-            with suppress(LookupError):
+            with suppress(LookupError, ConfigError):
                 delta["record"] = Fragment(self.group(store, store.newest_step, group))
         return orjson.dumps(delta)
 

@@ -18,7 +18,7 @@ from workbench.errors import ConfigError, KnobError
 from workbench.run.rows import shown
 from workbench.run.store import RunStore
 from workbench.run.workbench import Workbench
-from workbench.views.curves import curves_figure
+from workbench.views.curves import COLUMNS, curves_figure
 from workbench.views.delta import page_delta
 from workbench.views.memory import memory_figure
 from workbench.views.spec import page_spec
@@ -93,8 +93,8 @@ def _add_data(router: APIRouter, workbench: Workbench) -> None:
         return _of_run(workbench, run, lambda store: ready(replies.group(store, step, group), _FOR_EVER))
 
     @router.get("/figure/{name}")
-    def figure(name: str, run: str, theme: str = "light", lang: str = "en") -> Response:
-        return _of_run(workbench, run, lambda store: _draw(workbench, store, name, theme=theme, lang=lang))
+    def figure(name: str, run: str, theme: str = "light", lang: str = "en", columns: int = COLUMNS) -> Response:
+        return _of_run(workbench, run, lambda store: _draw(workbench, store, name, columns, theme=theme, lang=lang))
 
 
 def ready(answer: bytes, headers: dict[str, str]) -> Response:
@@ -108,7 +108,7 @@ def _of_run(workbench: Workbench, run: str, answer: Callable[[RunStore], Respons
         return json_response({"error": f"this server has no run {run!r}"}, 404)
     try:
         return answer(store)
-    except LookupError as error:
+    except (LookupError, ConfigError) as error:  # there is none, or its file is damaged
         return json_response({"error": str(error.args[0])}, 404)
 
 
@@ -126,11 +126,12 @@ def page_files() -> StaticFiles:
     return _PageFiles(directory=STATIC)
 
 
-def _draw(workbench: Workbench, store: RunStore, name: str, **style: str) -> Response:
+def _draw(workbench: Workbench, store: RunStore, name: str, columns: int, **style: str) -> Response:
     """Return a figure of a run; raise LookupError if there is no such figure."""
     others = workbench.memory_of_others(store)
+    shape = {"knobs": store.knobs, "columns": min(max(columns, 1), COLUMNS)}
     figures: dict[str, Callable[..., Figure]] = {
-        "curves": lambda **style: curves_figure(store.sampled_rows(), store.events(), knobs=store.knobs, **style),
+        "curves": lambda **style: curves_figure(store.sampled_rows(), store.events(), **shape, **style),
         "memory": partial(memory_figure, store.config.method, store.memory, others),
     }
     if name not in figures:
