@@ -13,6 +13,7 @@ from workbench.run.record import StepMark
 from workbench.views.group import page_group, significant, visible_spans
 
 GROUP_KEYS = [
+    "bug",
     "run",
     "step",
     "group",

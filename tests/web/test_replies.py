@@ -24,11 +24,11 @@ def bench() -> Workbench:
     store, record = RunStore(RunConfig(), Knobs(), title="t", source="tape"), make_record(1)
     for step in range(1, NUM_STEPS + 1):
         store.append(replace(record, step=step))
+    return Workbench(store, _never, runs_folder=None, preset="addition")
 
-    def never(*_) -> Iterator:
-        raise AssertionError("nothing is trained here")
 
-    return Workbench(store, never, runs_folder=None, preset="addition")
+def _never(*_) -> Iterator:
+    raise AssertionError("nothing is trained here")
 
 
 def ask(replies: Replies, **of) -> bytes | None:
@@ -86,3 +86,11 @@ def test_news_that_were_told_before_the_question_are_not_waited_for():
         await told(news, 0, timeout_s=30.0)
 
     asyncio.run(asyncio.wait_for(wait(), 10))
+
+
+def test_a_group_says_which_mistake_its_run_has():
+    for bug, said in (("none", None), ("batch_mean_baseline", "batch_mean_baseline")):
+        store = RunStore(RunConfig(bug=bug), Knobs(), title="t", source="live")
+        store.append(make_record(1))
+        replies = Replies(Workbench(store, _never, runs_folder=None, preset="addition"))
+        assert orjson.loads(replies.group(store, 1, 0))["bug"] == said

@@ -14,7 +14,9 @@ from workbench.run.record import CompletionRecord, GroupRecord, StepRecord
 _BYTES = re.compile(r"<0x([0-9A-F]{2})>")
 
 
-def page_group(run: str, record: StepRecord, index: int, method: str = "grpo") -> dict[str, Any]:
+def page_group(
+    run: str, record: StepRecord, index: int, method: str = "grpo", bug: str | None = None
+) -> dict[str, Any]:
     """Return group `index` of a step with everything about its tokens; raise IndexError if there is no such group.
 
     What a completion has not is left out: `advantages` where all its tokens have the same, `masked` and `kept` where
@@ -28,6 +30,7 @@ def page_group(run: str, record: StepRecord, index: int, method: str = "grpo") -
         "step": record.step,
         "group": index,
         "method": method,
+        "bug": bug,
         "num_groups": len(record.groups),
         "knobs": asdict(record.knobs),
         "groups": [_summary(each) for each in record.groups],

@@ -4,7 +4,8 @@ import { test } from 'node:test';
 globalThis.requestAnimationFrame = () => 0;
 
 const root = '../../../workbench/web/static/';
-const { isZScore, klForm, klName, pullsByKl, rewardsAreAll } = await import(`${root}meaning.js`);
+const { baselineOf, isZScore, klForm, klName, pullsByKl, rewardsAreAll } = await import(`${root}meaning.js`);
+const { advantageFormula } = await import(`${root}views/grouprow.js`);
 const { set, state } = await import(`${root}store.js`);
 
 const of = (knobs, more = {}) => ({ knobs, ...more });
@@ -50,6 +51,21 @@ test('equal rewards are no advantage only where nothing else makes one', () => {
   assert.ok(!rewardsAreAll(of({}, { method: 'ppo' })) && !rewardsAreAll(of({ advantage_estimator: 'gdpo' })));
   assert.ok(isZScore(of({})) && !isZScore(of({ scale_rewards: 'none' })));
   assert.ok(!isZScore(of({ advantage_estimator: 'rloo' })) && !isZScore(of({}, { method: 'dpo' })));
+});
+
+test('with the mean over the batch as baseline, no group of equal rewards is dead and no formula has its mean', () => {
+  const record = { ...of({}, { bug: 'batch_mean_baseline' }), mean: 1.5, std: 0 };
+  const completion = { reward: 1.5, advantage: 0.26 };
+  assert.ok(!rewardsAreAll(record) && !isZScore(record));
+  assert.equal(advantageFormula(record, completion), 'A = (1.50 − mean(batch)) / std(batch)');
+  assert.equal(advantageFormula({ ...record, knobs: { scale_rewards: 'none' } }, completion), 'A = 1.50 − mean(batch)');
+  assert.equal(advantageFormula({ ...record, bug: null, std: 0.5 }, completion), 'A = (1.50 − 1.50) / 0.50');
+  assert.deepEqual(
+    [record, of({}), of({ advantage_estimator: 'pass_at_k', pass_k: 4 }), of({ pass_k: 4 })].map(baselineOf),
+    ['batch', 'group', 'best', 'group'],
+  );
+  assert.equal(baselineOf(of({ advantage_estimator: 'pass_at_k', pass_k: 1 })), 'group', 'that is rloo');
+  assert.equal(baselineOf(of({ advantage_estimator: 'pass_at_k', pass_k: 4 }, { method: 'ppo' })), 'group');
 });
 
 test('a KL pulls where a policy gradient has it in its loss', () => {

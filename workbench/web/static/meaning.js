@@ -30,12 +30,23 @@ export function klName(facts) {
 }
 
 /**
+ * What GRPO holds a completion against: the others of its group, the best of some of them, or by mistake the batch.
+ * @param {Facts} facts
+ * @returns {'group'|'best'|'batch'}
+ */
+export function baselineOf({ knobs, method = 'grpo', bug }) {
+  if (bug === 'batch_mean_baseline') return 'batch';
+  return method === 'grpo' && knobs.advantage_estimator === 'pass_at_k' && knobs.pass_k > 1 ? 'best' : 'group';
+}
+
+/**
  * Is a group with equal rewards one without any advantage?
  * @param {Facts} facts
  * @returns {boolean}
  */
-export const rewardsAreAll = ({ knobs, method = 'grpo' }) =>
+export const rewardsAreAll = ({ knobs, method = 'grpo', bug }) =>
   method === 'grpo' &&
+  baselineOf({ knobs, bug }) !== 'batch' &&
   knobs.supervision !== 'process' &&
   knobs.kl_in !== 'reward' &&
   knobs.advantage_estimator !== 'gdpo';

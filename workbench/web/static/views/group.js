@@ -5,7 +5,7 @@ import { h, resize, setAttr, setChildren, setStyle, setText, sizeOf } from '../d
 import { amount } from '../format.js';
 import { t } from '../i18n.js';
 import { icon } from '../icons.js';
-import { isZScore, pullsByKl, rewardsAreAll } from '../meaning.js';
+import { baselineOf, isZScore, pullsByKl, rewardsAreAll } from '../meaning.js';
 import { rewardName } from '../rewards.js';
 import { endedBeforeAStep, groupOf, selectedRow, shownMeasure, updateIndex, updatesOf, viewedRow } from '../select.js';
 import { state } from '../store.js';
@@ -24,7 +24,7 @@ export function mountGroup(column) {
   const target = h('span', { class: 'target' });
   const stats = tip(h('span', { class: 'note stats' }), () => ({
     title: t('group.stats.title'),
-    text: t(state.record && isZScore(state.record) ? 'group.stats.help' : 'group.stats.line'),
+    text: t(state.record ? statsKey(state.record) : 'group.stats.line'),
   }));
   const picker = h('span', { class: 'picker', role: 'group' });
   const which = h('span', { class: 'note' });
@@ -79,6 +79,9 @@ export function drawGroup(view, plan) {
     drawRow(node, { record, index: from + i, scale, derived, longest }),
   );
 }
+
+const statsKey = (record) =>
+  baselineOf(record) === 'batch' ? 'group.stats.batch' : isZScore(record) ? 'group.stats.help' : 'group.stats.line';
 
 // Without a reward for two of them nothing is equal either.
 const deadWords = (record) =>
@@ -207,7 +210,7 @@ function drawColumns(view, record, plan) {
 const head = (name) =>
   tip(h('span', { class: `col-${name}`, text: t(`group.${name}`) }), () => ({
     title: t(`group.${name}`),
-    text: t(`group.${name}.help`),
+    text: t(name === 'advantage' ? `group.advantage.help.${baselineOf(state.record ?? state)}` : `group.${name}.help`),
   }));
 
 function pagerNode(plan, record) {

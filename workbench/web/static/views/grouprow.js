@@ -5,6 +5,7 @@ import { h, resize, setAttr, setStyle, setText } from '../dom.js';
 import { amount, compact, known, signed, signedAmount, signedSmall } from '../format.js';
 import { t, translated } from '../i18n.js';
 import { icon } from '../icons.js';
+import { baselineOf } from '../meaning.js';
 import { rewardName } from '../rewards.js';
 import { barOf, rewardParts } from '../rewardscale.js';
 import { pinnedToken, selectedRow, shownMeasure, updateIndex, updatesOf } from '../select.js';
@@ -188,20 +189,26 @@ function advantageTip({ record, index, derived }) {
       text: `${t('group.push_of')}${c.masked ? ` ${t('group.masked')}` : ''}`,
     };
   const way = !c.advantage ? 'none' : c.advantage > 0 ? 'up' : 'down';
-  const words = c.advantages ? t('group.by_token') : t(`group.way.${way}`);
+  const words = c.advantages ? t('group.by_token') : t(`group.way.${baselineOf(record)}.${way}`);
   const masked = c.masked ? ` ${t('group.masked')}` : '';
   const title = `${t(c.advantages ? 'group.mean_advantage' : 'group.advantage')} ${signedAmount(c.advantage)}`;
   return { title, text: `${words}${masked}`, formula: advantageFormula(record, c) };
 }
 
-// Only where the formula is one line with this group's own numbers.
-function advantageFormula({ knobs, method, mean, std }, c) {
+/**
+ * A completion's advantage in numbers; null where the formula is not one line.
+ * @param {object} record  @param {object} c  one of its completions  @returns {string|null}
+ */
+export function advantageFormula({ knobs, method, bug, mean, std }, c) {
   const own = (method ?? 'grpo') === 'grpo' && (knobs.advantage_estimator ?? 'grpo') === 'grpo';
   if (!own || c.advantages || knobs.supervision === 'process' || knobs.kl_in === 'reward' || c.advantage == null)
     return null;
-  const centred = `${amount(c.reward)} − ${amount(mean)}`;
+  const isBatch = baselineOf({ knobs, bug }) === 'batch';
+  const centred = `${amount(c.reward)} − ${isBatch ? 'mean(batch)' : amount(mean)}`;
   if (knobs.scale_rewards === 'none') return `A = ${centred}`;
-  return knobs.scale_rewards === 'batch' ? `A = (${centred}) / std(batch)` : `A = (${centred}) / ${amount(std)}`;
+  return isBatch || knobs.scale_rewards === 'batch'
+    ? `A = (${centred}) / std(batch)`
+    : `A = (${centred}) / ${amount(std)}`;
 }
 
 function lengthTip({ record, index }) {

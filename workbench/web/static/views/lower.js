@@ -2,6 +2,7 @@
 import { h } from '../dom.js';
 import { fixed, share } from '../format.js';
 import { t, translated } from '../i18n.js';
+import { baselineOf } from '../meaning.js';
 import { formOf } from '../objectives.js';
 import { countSteps, endedBeforeAStep, pinnedToken, updateIndex, updatesOf, viewedRow } from '../select.js';
 import { state, watch } from '../store.js';
@@ -41,7 +42,10 @@ function startCard() {
     'div',
     { class: 'why wide' },
     h('div', { class: 'head' }, h('h2', { class: 'h2', text: t('why.start') })),
-    h('p', { class: 'para', text: t(`why.start.${state.method ?? 'grpo'}`, { g }) }),
+    h('p', {
+      class: 'para',
+      text: t(`why.start.${baselineOf(state) === 'batch' ? 'batch' : (state.method ?? 'grpo')}`, { g }),
+    }),
   );
 }
 

@@ -4,7 +4,7 @@ import { amount, compact, count, fixed, known, percent } from '../format.js';
 import { has, pick, t } from '../i18n.js';
 import { icon } from '../icons.js';
 import { knobText, runMethod } from '../knobwords.js';
-import { klForm, rewardsAreAll } from '../meaning.js';
+import { baselineOf, klForm, rewardsAreAll } from '../meaning.js';
 import { formOf } from '../objectives.js';
 import { ratioDigits } from '../math.js';
 import { following, metric, newestStep, updateIndex, viewedRow, viewedStep } from '../select.js';
@@ -127,6 +127,7 @@ function cellValue(stage, row) {
 }
 
 const deadUnit = () => (rewardsAreAll(facts()) ? 'unit.dead' : 'unit.equal');
+const equalHelp = () => (rewardsAreAll(facts()) ? '' : baselineOf(facts()) === 'batch' ? '.batch' : '.equal');
 const klValue = (u, unit) => [fixed(u.kl ?? null, 3), t(known(u.kl) ? unit : 'unit.not_scored')];
 
 function clipValue(u) {
@@ -153,7 +154,7 @@ function cellTip(stage) {
   const meaning = metricTip(name, t(key), `${value} ${unit}`.trim());
   return {
     ...meaning,
-    text: t(stage === 'advantage' && deadUnit() === 'unit.equal' ? 'stage.advantage.help.equal' : `${key}.help`),
+    text: t(`${key}.help${stage === 'advantage' ? equalHelp() : ''}`),
     rows: row ? [[t('run.where'), String(viewedStep())]] : [],
   };
 }
