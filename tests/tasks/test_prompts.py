@@ -4,6 +4,7 @@ import json
 import datasets
 import httpx
 import pytest
+from datasets.exceptions import DatasetNotFoundError
 
 from workbench.errors import ConfigError
 from workbench.tasks import prompts
@@ -56,6 +57,13 @@ def test_another_column_may_hold_the_prompt_and_missing_cells_are_none(tmp_path)
     assert loaded == [{"question": "a", "x": 1, "prompt": "a"}, {"question": "b", "x": None, "prompt": "b"}]
 
 
+@pytest.mark.parametrize("text", [",prompt,target\n0,a,1\n1,b,2\n", "prompt,target,\na,1,\nb,2,\n"])
+def test_a_column_of_a_table_without_a_name_is_left_out(tmp_path, text):
+    (tmp_path / "a.csv").write_text(text)
+    rows = [{"prompt": "a", "target": "1"}, {"prompt": "b", "target": "2"}]
+    assert load_examples(str(tmp_path / "a.csv")) == rows
+
+
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
@@ -105,7 +113,7 @@ def test_what_exists_on_disk_wins_over_a_hub_id(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "error",
-    [ConnectionError("no net"), httpx.ConnectError("no net"), datasets.exceptions.DatasetNotFoundError("no net")],
+    [ConnectionError("no net"), httpx.ConnectError("no net"), DatasetNotFoundError("no net")],
 )
 def test_a_hub_that_cannot_be_reached_is_a_config_error(monkeypatch, error):
     def refuse(name, config, split):

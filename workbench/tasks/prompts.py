@@ -114,11 +114,11 @@ def _read_json(path: Path) -> list[Row]:
 
 def _read_csv(path: Path) -> list[Row]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, restkey="")
-        rows = list(reader)
+        rows = list(csv.DictReader(file))  # cells beyond the header lie under None
     for number, row in enumerate(rows, start=1):
-        if "" in row:
+        if None in row:
             raise ConfigError(f"row {number} of {str(path)!r} has more cells than the header has columns")
+        row.pop("", None)  # the index that pandas writes, or a comma at the end of the header
     return rows
 
 
