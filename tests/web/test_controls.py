@@ -14,7 +14,8 @@ def page(browser_path: str, own_address: str, workbench: Workbench) -> Iterator[
     """A page on a paused run that has no end."""
     workbench.start(None, {"max_steps": 10**6}, {"beta": 0.04})
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=browser_path, args=FLAGS).new_page()
+        browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
+        made = browser.new_context().new_page()
         made.goto(f"{own_address}/?lang=en&theme=light")
         expect(made.locator("#wb-left .row").first).to_be_visible(timeout=PATIENCE_MS)
         made.locator("[data-do=pause]").click()
@@ -26,6 +27,17 @@ def field(page: Page, chip: str, knob: str) -> Locator:
     """Open a chip's popover and return one of its fields."""
     page.locator(f"[data-knob={chip}]").click()
     return page.locator(f".popover [data-field={knob}]")
+
+
+def test_a_command_wakes_the_other_pages_of_the_browser(page: Page) -> None:
+    """They may be resting, for up to ten seconds."""
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(other.locator(".badge")).to_have_attribute("data-state", "paused", timeout=PATIENCE_MS)
+    other.evaluate("new BroadcastChannel('wb:commands').onmessage = () => { document.title = 'woken' }")
+    page.locator("[data-do=resume]").click()
+    expect(other).to_have_title("woken")
+    expect(other.locator(".badge")).to_have_attribute("data-state", "running")
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_what_a_person_types_is_laid_over_the_preset():
 
 
 def test_an_emptied_field_takes_back_what_the_preset_had_set_there():
-    emptied = {name: "" for name in ("reward_weights", "reward_funcs", "step_rewards", "dataset")}
+    emptied = dict.fromkeys(("reward_weights", "reward_funcs", "step_rewards", "dataset"), "")
     assert started("sorting_hacked")[0].reward_weights and started("dapo")[0].reward_funcs
     for preset in ("sorting_hacked", "dapo"):
         config, _ = started(preset, **emptied)

@@ -11,19 +11,31 @@ const PAGE = Math.random().toString(36).slice(2); // by which the server counts 
 const CREDIT = 150; // milliseconds of drawing that a quiet page has saved up; a busy one may owe half of it
 const UNHURRIED = 15; // milliseconds of drawing for a step: runs so slow that they allow it are drawn step by step
 const LONGEST_REST = 10_000; // so that a page among many is not left far behind either
+const ATTENTIVE = 2000; // milliseconds after a command in which a page does not rest: it may take effect a little later
 const RETRY = 300;
 const LONGEST_RETRY = 5000;
 let delay = RETRY;
 let timer = 0;
 let busy = false;
 let purse = { credit: CREDIT, at: 0 };
+let attentive = 0; // until when
 let rested = false; // the newest step is then old news: the next one is worth waiting for
 
-/** Start asking; hidden pages are silent, a page that comes back asks at once. */
+/** Start asking; hidden pages are silent, a page that comes back asks at once, as do all when one gives a command. */
 export function startPolling() {
+  const commands = new BroadcastChannel('wb:commands'); // to the browser's other pages of this server
+  commands.addEventListener('message', attend);
+  document.addEventListener('wb:poll', () => {
+    commands.postMessage(null);
+    attend();
+  });
   document.addEventListener('visibilitychange', () => document.hidden || ask());
-  document.addEventListener('wb:poll', ask);
   soon(0);
+}
+
+function attend() {
+  attentive = performance.now() + ATTENTIVE;
+  ask();
 }
 
 function ask() {
@@ -49,7 +61,7 @@ async function poll() {
     await drawn();
     const share = Number(reply.headers.get('Wb-Share'));
     purse = spend(purse, share, drawing.end > purse.at ? drawing.cost : 0, performance.now());
-    wait = restOf(purse, share, state.stepTime);
+    wait = performance.now() < attentive ? 0 : Math.min(restOf(purse, share, state.stepTime), untilTheEnd());
     rested = wait > 0;
   } catch (error) {
     if (!(error instanceof TypeError) && !/^HTTP/.test(error.message)) console.error(error);
@@ -87,6 +99,9 @@ export const spend = ({ credit, at }, share, cost, now) => ({
  */
 export const restOf = ({ credit }, share, stepTime) =>
   1e3 * share * stepTime >= UNHURRIED ? 0 : Math.min(LONGEST_REST, Math.max(0, -credit) / share);
+
+// That a run has ended is seen at once.
+const untilTheEnd = () => (state.eta == null ? Infinity : 1e3 * state.eta + UNHURRIED);
 
 /** Merge one reply into the state. Exported for the tests. @param {object} delta */
 export function applyDelta(delta) {
