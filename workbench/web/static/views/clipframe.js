@@ -4,6 +4,7 @@ import { label, line, redraw, s, setAttr } from '../dom.js';
 import { fixed } from '../format.js';
 import { t } from '../i18n.js';
 import { tickDigits, ticks } from '../scale.js';
+import { updateIndex, updatesOf } from '../select.js';
 import { state } from '../store.js';
 
 const HATCH = 'wb-hatch';
@@ -248,14 +249,24 @@ function roundRatios(g, panel, named) {
 
 // ---- words
 
+/**
+ * Why no ratio has left 1.
+ * @param {number} mu  @param {number} [k]  index of the inner update that is looked at  @returns {string} locale key
+ */
+export const whyAllOne = (mu, k = updateIndex(mu)) =>
+  mu === 1 ? 'clip.one_why_mu' : k === 0 ? 'clip.one_why' : 'clip.one_why_still';
+
 function allOne(g, panel) {
   const x = panel.left + g.panelWidth / 2;
   const y = g.top + g.plot * 0.78;
   const halo = { 'text-anchor': 'middle', 'paint-order': 'stroke', stroke: 'var(--sheet)', 'stroke-width': 5 };
-  const why = state.record.knobs.num_iterations === 1 ? 'clip.one_why_mu' : 'clip.one_why';
   return [
     label(x, y, t('clip.one'), { ...halo, 'font-size': g.font + 1, fill: 'var(--ink)', 'font-weight': 600 }),
-    label(x, y + g.font + 6, t(why), { ...halo, 'font-size': g.font + 0.5, fill: 'var(--ink2)' }),
+    label(x, y + g.font + 6, t(whyAllOne(updatesOf(state.record))), {
+      ...halo,
+      'font-size': g.font + 0.5,
+      fill: 'var(--ink2)',
+    }),
   ];
 }
 

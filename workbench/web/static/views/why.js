@@ -13,6 +13,7 @@ import { state } from '../store.js';
 
 // The first rule that holds is the one shown: what is most surprising comes first.
 const RULES = [
+  ['constant', (f) => f.record.bug === 'logps_without_gradient', stillFacts],
   ['dead', (f) => isDead(f.record), deadFacts],
   [
     'empty',
@@ -137,6 +138,10 @@ function deadFacts(f) {
   ];
 }
 
+function stillFacts(f) {
+  return [...lossFacts(f), ['why.f.norm', fixed(f.row.updates?.[f.k]?.grad_norm, 3)]];
+}
+
 function lossFacts(f) {
   return [
     ['why.f.pushed_up', signed(f.budget.up)],
@@ -145,16 +150,24 @@ function lossFacts(f) {
   ].filter(([, v]) => v !== 'NaN');
 }
 
+function factsOf(record, row) {
+  const mu = updatesOf(record);
+  const k = updateIndex(mu);
+  const { flat, picture } = derive(record, k);
+  const { method = 'grpo' } = record;
+  return { row, record, mu, k, method, form: picture.form, flat, budget: record.budget?.[k] ?? {} };
+}
+
+const ruleFor = (facts) => RULES.find(([, holds]) => holds(facts));
+
+/** The question that a group raises. @param {object} record  @param {object} row  of its step  @returns {string} */
+export const questionOf = (record, row) => ruleFor(factsOf(record, row))[0];
+
 /** @returns {HTMLElement} */
 export function whyCard() {
   const { record } = state;
-  const mu = updatesOf(record);
-  const k = updateIndex(mu);
-  const row = viewedRow() ?? { metrics: {} };
-  const { flat, picture } = derive(record, k);
-  const { method = 'grpo' } = record;
-  const facts = { row, record, mu, k, method, form: picture.form, flat, budget: record.budget?.[k] ?? {} };
-  const [name, , evidence] = RULES.find(([, holds]) => holds(facts));
+  const facts = factsOf(record, viewedRow() ?? { metrics: {} });
+  const [name, , evidence] = ruleFor(facts);
   const values = {
     n: record.completions.length,
     cut: share(cutShare(facts)),

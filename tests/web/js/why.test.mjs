@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+globalThis.requestAnimationFrame = () => 0;
+
+const root = '../../../workbench/web/static/';
+const { set } = await import(`${root}store.js`);
+const { questionOf } = await import(`${root}views/why.js`);
+const { whyAllOne } = await import(`${root}views/clipframe.js`);
+
+const completion = (advantage, logps = [[-1], [-1.1]]) => ({
+  length: 1,
+  advantage,
+  reward: advantage,
+  old: [-1],
+  ref: [-1],
+  logps,
+  clipped: logps.map(() => '0'),
+  outside: logps.map(() => '0'),
+  entropy: [0.5],
+});
+const group = (advantages, more = {}, logps = undefined) => ({
+  knobs: {},
+  method: 'grpo',
+  bug: null,
+  completions: advantages.map((a) => completion(a, logps)),
+  budget: [0, 1].map(() => ({ up: 0.5, down: 0.5, kl: 0, lost: 0, loss: 0.001 })),
+  ...more,
+});
+const row = { metrics: { 'completions/clipped_ratio': 0 }, updates: [] };
+
+function ask(record) {
+  set({ source: 'live', record, row: 0, k: null });
+  return questionOf(record, row);
+}
+
+test('where log-probabilities are constants nothing is said of a gradient', () => {
+  const still = [[-1], [-1]];
+  const record = group([1, -1], { bug: 'logps_without_gradient', budget: [{ loss: 0 }, { loss: 0 }] }, still);
+  assert.equal(ask(record), 'constant');
+  assert.equal(ask({ ...record, dead: true, completions: [completion(0, still)] }), 'constant', 'dead or not');
+});
+
+test('ratios of 1 are said to be those of the first update in the first alone', () => {
+  assert.deepEqual(
+    [whyAllOne(1, 0), whyAllOne(4, 0), whyAllOne(4, 3)],
+    ['clip.one_why_mu', 'clip.one_why', 'clip.one_why_still'],
+  );
+});
