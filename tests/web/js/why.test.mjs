@@ -47,3 +47,23 @@ test('ratios of 1 are said to be those of the first update in the first alone', 
     ['clip.one_why_mu', 'clip.one_why', 'clip.one_why_still'],
   );
 });
+
+test('the loss is said to cancel only where the advantages do', () => {
+  assert.equal(ask(group([1, -1])), 'loss');
+  for (const advantage_estimator of ['rloo', 'reinforce_plus_plus', 'rank'])
+    assert.equal(ask(group([0.5, -0.5], { knobs: { advantage_estimator } })), 'loss', advantage_estimator);
+  assert.equal(ask(group([1, 0], { knobs: { advantage_estimator: 'pass_at_k', pass_k: 4 } })), 'watch');
+  assert.equal(ask(group([1, -1], { knobs: { advantage_estimator: 'pass_at_k', pass_k: 1 } })), 'loss', 'that is rloo');
+  assert.equal(ask(group([1, -1], { knobs: { advantage_estimator: 'gdpo' } })), 'watch', 'over the batch');
+  assert.equal(ask(group([0.3, 0.2], { bug: 'batch_mean_baseline' })), 'watch');
+  assert.equal(ask(group([1, -0.4])), 'watch', 'the numbers themselves must agree');
+});
+
+test('k1 is not said to pull by the distance, nor a mistake to reinforce what is better', () => {
+  const pulled = { budget: [0, 1].map(() => ({ up: 0.1, down: 0.1, kl: 0.5, lost: 0, loss: 0.4 })) };
+  assert.equal(ask(group([1, -1], pulled)), 'kl');
+  assert.equal(ask(group([1, -1], { ...pulled, knobs: { kl_estimator: 'k1' } })), 'watch');
+  const asked = (record) => (set({ source: 'tape', record }), questionOf(record, row));
+  assert.equal(asked(group([1, -1])), 'gist');
+  for (const bug of ['batch_mean_baseline', 'ratio_inverted']) assert.notEqual(asked(group([1, -1], { bug })), 'gist');
+});

@@ -40,6 +40,18 @@ export function baselineOf({ knobs, method = 'grpo', bug }) {
 }
 
 /**
+ * Do the advantages of a group add up to 0? gdpo's do over the batch, pass@k's never, those of steps or a critic need not.
+ * @param {object} record
+ * @returns {boolean}
+ */
+export function cancelOut({ knobs, method = 'grpo', bug, completions }) {
+  const byGroup = method === 'grpo' && knobs.supervision !== 'process' && knobs.advantage_estimator !== 'gdpo';
+  if (!byGroup || baselineOf({ knobs, method, bug }) !== 'group') return false;
+  const sum = (of) => completions.reduce((total, c) => total + of(c.advantage ?? 0), 0);
+  return Math.abs(sum((a) => a)) < 1e-3 * sum(Math.abs);
+}
+
+/**
  * Is a group with equal rewards one without any advantage?
  * @param {Facts} facts
  * @returns {boolean}

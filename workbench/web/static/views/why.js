@@ -3,6 +3,7 @@ import { derive, hasSteps, isDead } from '../derived.js';
 import { h } from '../dom.js';
 import { amount, fixed, known, share, signed } from '../format.js';
 import { rich, t } from '../i18n.js';
+import { baselineOf, cancelOut, klForm } from '../meaning.js';
 import { metric, recorded, selectedCompletion, updateIndex, updatesOf, viewedRow } from '../select.js';
 import { state } from '../store.js';
 
@@ -65,7 +66,7 @@ const RULES = [
   ['process', (f) => hasSteps(f.record), processFacts],
   [
     'gist',
-    () => recorded(),
+    (f) => recorded() && baselineOf(f.record) === 'group' && f.record.bug !== 'ratio_inverted',
     (f) => [
       ['why.f.mean', amount(f.record.mean)],
       ['why.f.up', String(count(f, 1))],
@@ -77,8 +78,9 @@ const RULES = [
     (f) => f.record.completions.every((c) => !c.ref),
     (f) => [['why.f.beta', fixed(f.record.knobs.beta ?? 0)]],
   ],
-  ['loss', (f) => Math.abs(f.budget.loss ?? 0) < 0.02, lossFacts],
-  ['kl', (f) => f.budget.kl > Math.max(f.budget.up, f.budget.down) / 2, lossFacts],
+  ['loss', (f) => Math.abs(f.budget.loss ?? 0) < 0.02 && cancelOut(f.record), lossFacts],
+  // The pull of k1 does not grow with the distance.
+  ['kl', (f) => klForm(f.record) !== 'k1' && f.budget.kl > Math.max(f.budget.up, f.budget.down) / 2, lossFacts],
   ['watch', () => true, lossFacts],
 ];
 
