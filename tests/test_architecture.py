@@ -24,8 +24,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     "engine": (
-        {"torch", "jaxtyping", "numpy", "transformers", "peft", "accelerate", "safetensors", "workbench.grpo"}
-        | {"workbench.tasks", "workbench.models.location", "workbench.errors"}
+        {"torch", "jaxtyping", "numpy", "transformers", "peft", "accelerate", "safetensors", "jinja2"}
+        | {"workbench.grpo", "workbench.tasks", "workbench.models.location", "workbench.errors"}
         | {"workbench.run.config", "workbench.run.fastpaths", "workbench.run.knobs", "workbench.run.record"},
         set(),
     ),

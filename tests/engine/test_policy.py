@@ -1,9 +1,10 @@
 import json
+import shutil
 
 import pytest
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.engine.arrays import PROMPTS
 from workbench.engine.policy import load_policy
@@ -83,6 +84,24 @@ def test_what_cannot_be_loaded_is_told_in_a_sentence(make_config, llama_folder, 
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="torch sees no CUDA device here"):
             load_policy(make_config(device="cuda"))
+
+
+def test_weights_that_were_copied_by_half_are_told_in_a_sentence(make_config, llama_folder, tmp_path):
+    shutil.copytree(llama_folder, tmp_path / "half")
+    weights = tmp_path / "half" / "model.safetensors"
+    for length in (0, 4, weights.stat().st_size // 2):
+        weights.write_bytes((llama_folder / "model.safetensors").read_bytes()[:length])
+        with pytest.raises(ConfigError, match=r"model='.*half' could not be loaded: "):
+            load_policy(make_config(model=str(tmp_path / "half")))
+
+
+def test_a_padding_token_that_was_added_without_an_embedding_is_not_used(make_config, llama_folder, tmp_path):
+    shutil.copytree(llama_folder, tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(llama_folder)
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    tokenizer.save_pretrained(tmp_path / "model")
+    policy = load_policy(make_config(model=str(tmp_path / "model")))
+    assert policy.tokenizer.pad_token_id == len(tokenizer) - 1 and policy.pad_id == policy.eos_ids[0]
 
 
 def test_a_model_without_an_end_token_is_refused(make_config, llama_folder, tmp_path):

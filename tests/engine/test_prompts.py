@@ -5,6 +5,7 @@ import torch
 from tokenizers.processors import TemplateProcessing
 
 from tests.engine.arrays import PROMPTS
+from workbench.engine.demonstrations import read_texts
 from workbench.engine.prompts import encode_prompts, render_prompt
 from workbench.errors import ConfigError
 
@@ -34,6 +35,38 @@ def test_messages_without_a_chat_template_are_joined(make_policy):
     tokenizer = make_policy().tokenizer
     tokenizer.chat_template = None
     assert render_prompt(tokenizer, [*MESSAGES, {"role": "user", "content": None}]) == "Be brief.\n1+2=?\n"
+    parts = [{"type": "text", "text": "1+"}, {"type": "text", "text": "2=?"}]
+    assert render_prompt(tokenizer, [MESSAGES[0], {"role": "user", "content": parts}]) == "Be brief.\n1+2=?"
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{{ raise_exception('System role not supported') }}", "TemplateError: System role not supported"),
+        ("{% for message in messages %}", "TemplateSyntaxError: "),
+        ("{{ messages[0].content.first.second }}", "UndefinedError: "),
+        ("{{ 'user: ' + messages }}", "TypeError: "),
+    ],
+)
+def test_a_chat_template_that_refuses_the_messages_or_is_malformed_is_told_in_a_sentence(make_policy, template, reason):
+    tokenizer = make_policy().tokenizer
+    tokenizer.chat_template = template
+    with pytest.raises(ConfigError, match=r"^the model's chat template cannot render the prompt .*'system'") as refused:
+        render_prompt(tokenizer, MESSAGES)
+    assert reason in str(refused.value)
+
+
+def test_a_token_that_the_model_has_no_embedding_for_is_named(make_policy):
+    policy = make_policy()
+    size = len(policy.tokenizer)
+    policy.tokenizer.add_tokens(["<tool>"])
+    assert encode_prompts(policy, ["1+2=?"]).ids.shape == (1, 5)
+    sentence = rf"token '<tool>' has the id {size}, and the model's embeddings end at {size - 1}: take the tokenizer"
+    with pytest.raises(ConfigError, match=sentence):
+        encode_prompts(policy, ["1+2=?", "1<tool>"])
+    prompts = encode_prompts(policy, ["1+2=?"])
+    with pytest.raises(ConfigError, match=sentence):
+        read_texts(policy, prompts, ["3<tool>"], 8, 4)
 
 
 def test_special_tokens_are_added_to_plain_text_and_not_once_more_to_a_chat_template_that_writes_them(make_policy):

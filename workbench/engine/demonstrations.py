@@ -15,7 +15,7 @@ from workbench.engine.clock import Clock
 from workbench.engine.collect import Samples, judge_rollout
 from workbench.engine.learner import Learner
 from workbench.engine.policy import Policy
-from workbench.engine.prompts import PromptBatch, encode_prompts
+from workbench.engine.prompts import PromptBatch, check_in_table, encode_prompts
 from workbench.engine.rollout import Rollout, empty_rollout
 from workbench.engine.sampling import completion_room
 from workbench.engine.scoring import completion_logits, rows_per_pass
@@ -74,8 +74,9 @@ def read_texts(policy: Policy, prompts: PromptBatch, texts: Sequence[str], room:
 
 def _ids_of(policy: Policy, text: str) -> list[int]:
     end: Any = policy.tokenizer.eos_token_id
-    ids = policy.tokenizer.encode(text, add_special_tokens=False)
-    return [*ids, policy.eos_ids[0] if end is None else end]
+    ids = [*policy.tokenizer.encode(text, add_special_tokens=False), policy.eos_ids[0] if end is None else end]
+    check_in_table(policy, ids)
+    return ids
 
 
 def _note(rollout: Rollout, rows: Int[Tensor, " R"], micro: TokenBatch, logits: Float[Tensor, "R T V"]) -> None:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from transformers import AutoTokenizer
 from transformers.utils import logging
 
@@ -16,7 +17,7 @@ def load(owner: str, make: Callable[..., Any], source: Any, **options: Any) -> A
     try:
         with _quiet_where_quick(source):
             return make(source, **options)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ConfigError(f"{owner} could not be loaded: {_first_line(error)}") from error
 
 

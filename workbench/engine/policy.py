@@ -195,4 +195,5 @@ def _special_ids(tokenizer: Any, base: Any) -> tuple[tuple[int, ...], int]:
         raise ConfigError(
             "the model has no end-of-sequence token: neither its tokenizer nor generation config names one"
         )
-    return eos_ids, tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
+    pad_id, num_embeddings = tokenizer.pad_token_id, base.get_input_embeddings().weight.shape[0]
+    return eos_ids, pad_id if pad_id is not None and pad_id < num_embeddings else eos_ids[0]

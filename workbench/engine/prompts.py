@@ -6,11 +6,13 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
+from jinja2 import TemplateError
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from workbench.engine.policy import Policy
 from workbench.errors import ConfigError
+from workbench.tasks.base import text_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,16 +38,36 @@ class PromptBatch:
 
 
 def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Any) -> str:
-    """Return the text that the model is given: a string itself, messages by the chat template or, without, joined."""
+    """Return the text that the model is given: a string itself, messages by the chat template or, without, joined.
+
+    Raises ConfigError where the chat template is malformed or refuses the messages.
+    """
     if isinstance(prompt, str):
         return prompt
-    if tokenizer.chat_template is not None:
+    if tokenizer.chat_template is None:
+        return "\n".join(text_of([message]) for message in prompt)
+    try:
         return str(tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True))
-    return "\n".join(str(message.get("content") or "") for message in prompt)
+    except (TemplateError, TypeError) as error:  # the template adds its strings to a content that is none
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"the model's chat template cannot render the prompt {prompt!r:.80}: {reason}") from error
+
+
+def check_in_table(policy: Policy, ids: Sequence[int]) -> None:
+    """Raise ConfigError if the model has no embedding for one of the tokens: its tokenizer is another model's."""
+    last = policy.model.get_input_embeddings().weight.shape[0] - 1
+    highest = max(ids, default=0)
+    if highest > last:
+        token = policy.tokenizer.convert_ids_to_tokens(highest)
+        raise ConfigError(
+            f"the tokenizer's token {token!r} has the id {highest}, and the model's embeddings end at {last}: "
+            "take the tokenizer that belongs to the model"
+        )
 
 
 def encode_prompts(policy: Policy, prompts: Sequence[Any]) -> PromptBatch:
-    """Return the prompts as left-padded ids; raise ConfigError for a prompt that has no token or is too long."""
+    """Return the prompts as left-padded ids; raise ConfigError for a prompt that has no token or is too long, or that
+    the chat template or the model cannot read."""
     texts = tuple(render_prompt(policy.tokenizer, prompt) for prompt in prompts)
     # a chat template writes its own special tokens; a plain string gets those that the tokenizer adds by itself
     adds_special = [isinstance(p, str) or policy.tokenizer.chat_template is None for p in prompts]
@@ -60,6 +82,7 @@ def encode_prompts(policy: Policy, prompts: Sequence[Any]) -> PromptBatch:
             raise ConfigError(f"the prompt {text!r} has no token")
         if limit is not None and len(row) >= limit:
             raise ConfigError(f"the prompt {text[:40]!r}… has {len(row)} tokens; the model takes fewer than {limit}")
+        check_in_table(policy, row)
     ids = torch.full((len(rows), longest), policy.pad_id)
     mask = torch.zeros((len(rows), longest), dtype=torch.bool)
     for i, row in enumerate(rows):
