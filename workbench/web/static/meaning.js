@@ -40,15 +40,25 @@ export function baselineOf({ knobs, method = 'grpo', bug }) {
 }
 
 /**
- * Do the advantages of a group add up to 0? gdpo's do over the batch, pass@k's never, those of steps or a critic need not.
+ * Are advantages made so that a group's add up to 0? gdpo's do over the batch, pass@k's never, those of steps or a
+ * critic need not.
+ * @param {Facts} facts
+ * @returns {boolean}
+ */
+export const isCentred = ({ knobs, method = 'grpo', bug }) =>
+  method === 'grpo' &&
+  knobs.supervision !== 'process' &&
+  knobs.advantage_estimator !== 'gdpo' &&
+  baselineOf({ knobs, method, bug }) === 'group';
+
+/**
+ * Do this group's advantages add up to 0?
  * @param {object} record
  * @returns {boolean}
  */
-export function cancelOut({ knobs, method = 'grpo', bug, completions }) {
-  const byGroup = method === 'grpo' && knobs.supervision !== 'process' && knobs.advantage_estimator !== 'gdpo';
-  if (!byGroup || baselineOf({ knobs, method, bug }) !== 'group') return false;
-  const sum = (of) => completions.reduce((total, c) => total + of(c.advantage ?? 0), 0);
-  return Math.abs(sum((a) => a)) < 1e-3 * sum(Math.abs);
+export function cancelOut(record) {
+  const sum = (of) => record.completions.reduce((total, c) => total + of(c.advantage ?? 0), 0);
+  return isCentred(record) && Math.abs(sum((a) => a)) < 1e-3 * sum(Math.abs);
 }
 
 /**
@@ -78,4 +88,15 @@ export const isZScore = (facts) =>
  * @param {Facts} facts
  * @returns {boolean}
  */
-export const pullsByKl = isInLoss;
+export const pullsByKl = (facts) => isInLoss(facts) && facts.bug !== 'logps_without_gradient';
+
+/**
+ * What may still move a token that its advantage does not push.
+ * @param {Facts} facts  @param {boolean} bonus  is it among the tokens whose entropy the bonus counts?
+ * @returns {'nothing'|'kl'|'entropy'|'both'}
+ */
+export function moversOf(facts, bonus) {
+  const isLifted = bonus && facts.knobs.entropy_coef > 0 && facts.bug !== 'logps_without_gradient';
+  if (pullsByKl(facts)) return isLifted ? 'both' : 'kl';
+  return isLifted ? 'entropy' : 'nothing';
+}

@@ -3,6 +3,7 @@ import { derive } from './derived.js';
 import { compact, fixed, known, share, signed, small } from './format.js';
 import { gainOf } from './gradientparts.js';
 import { pick, t } from './i18n.js';
+import { moversOf } from './meaning.js';
 import { state } from './store.js';
 
 /**
@@ -47,9 +48,15 @@ const mean = (values) => values.reduce((a, b) => a + b, 0) / Math.max(1, values.
 /**
  * What the loss does to a token.
  * @param {object} record  @param {number} row  @param {number} token  @param {number} k
- * @returns {[string, object?]} locale key, and what fills it; the card's longer words are under the key + ".why"
+ * @returns {[string, object]} locale key, and what fills it; the card's longer words are under the key + ".why"
  */
 export function fate(record, row, token, k) {
+  const [key, numbers] = fateKey(record, row, token, k);
+  const movers = moversOf(record, key !== 'fate.masked_entropy');
+  return [key, { ...numbers, movers: t(`fate.movers.${movers}`) }];
+}
+
+function fateKey(record, row, token, k) {
   const { tokens, picture } = derive(record, k);
   const [arrays, completion] = [tokens[row], record.completions[row]];
   if (!known(arrays.log[token])) return ['fate.unknown'];

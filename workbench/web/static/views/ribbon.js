@@ -4,7 +4,7 @@ import { amount, compact, count, fixed, known, percent } from '../format.js';
 import { has, pick, t } from '../i18n.js';
 import { icon } from '../icons.js';
 import { knobText, runMethod } from '../knobwords.js';
-import { baselineOf, klForm, rewardsAreAll } from '../meaning.js';
+import { baselineOf, isCentred, klForm, rewardsAreAll } from '../meaning.js';
 import { formOf } from '../objectives.js';
 import { ratioDigits } from '../math.js';
 import { following, metric, newestStep, updateIndex, viewedRow, viewedStep } from '../select.js';
@@ -127,7 +127,6 @@ function cellValue(stage, row) {
 }
 
 const deadUnit = () => (rewardsAreAll(facts()) ? 'unit.dead' : 'unit.equal');
-const equalHelp = () => (rewardsAreAll(facts()) ? '' : baselineOf(facts()) === 'batch' ? '.batch' : '.equal');
 const klValue = (u, unit) => [fixed(u.kl ?? null, 3), t(known(u.kl) ? unit : 'unit.not_scored')];
 
 function clipValue(u) {
@@ -146,6 +145,13 @@ function ratioRange(u) {
   return low === high ? low : `${low}–${high}`;
 }
 
+// What is said of equal rewards and of a loss near 0 holds for some advantages alone.
+function variant(stage) {
+  if (stage === 'loss') return isCentred(facts()) ? '' : '.any';
+  if (stage !== 'advantage' || rewardsAreAll(facts())) return '';
+  return baselineOf(facts()) === 'batch' ? '.batch' : '.equal';
+}
+
 function cellTip(stage) {
   const row = viewedRow();
   const [value, unit] = cellValue(stage, row);
@@ -154,7 +160,7 @@ function cellTip(stage) {
   const meaning = metricTip(name, t(key), `${value} ${unit}`.trim());
   return {
     ...meaning,
-    text: t(`${key}.help${stage === 'advantage' ? equalHelp() : ''}`),
+    text: t(`${key}.help${variant(stage)}`),
     rows: row ? [[t('run.where'), String(viewedStep())]] : [],
   };
 }
