@@ -26,6 +26,7 @@ CASES = {
     "delta": KNOBS.changed({"delta": 1.1, "kl_estimator": "k2"}),
     "dr_grpo": KNOBS.changed({"loss_type": "dr_grpo", "scale_rewards": "batch", "kl_estimator": "k1"}),
     "dapo": KNOBS.changed({"loss_type": "dapo", "scale_rewards": "none", "epsilon_high": None}),
+    "rloo": KNOBS.changed({"advantage_estimator": "rloo", "scale_rewards": "batch"}),
     "bnpo": KNOBS.changed({"loss_type": "bnpo", "temperature": 0.6}),
 }
 
@@ -76,7 +77,8 @@ def test_the_reward_metrics_are_means_and_standard_deviations_over_the_whole_ste
 
 def test_the_share_of_dead_groups_counts_standard_deviations_of_0(record):
     groups = rewards_of(record).reshape(3, 4)
-    stds = [nan_std(groups)] if record.knobs.scale_rewards == "batch" else [nan_std(group) for group in groups]
+    is_batch = record.knobs.scale_rewards == "batch" and record.knobs.advantage_estimator == "grpo"
+    stds = [nan_std(groups)] if is_batch else [nan_std(group) for group in groups]
     assert record.metrics["frac_reward_zero_std"] == pytest.approx(np.mean(np.isclose(stds, 0)))
 
 
@@ -88,7 +90,10 @@ def test_the_advantages_are_the_centred_rewards_over_the_standard_deviation(reco
         "batch": np.array([[nan_std(groups)]]),
         "none": np.array([[1.0 - 1e-4]]),
     }[record.knobs.scale_rewards]
-    expected = np.nan_to_num(centred / (std + 1e-4)).ravel()
+    divisor = std + 1e-4
+    if record.knobs.advantage_estimator == "rloo":  # minus the mean of the others: n / (n − 1) times as far from it
+        divisor = 1 - 1 / (~np.isnan(groups)).sum(axis=1, keepdims=True)
+    expected = np.nan_to_num(centred / divisor, posinf=0.0).ravel()
     np.testing.assert_allclose([c.advantage for c in completions_of(record)], expected, atol=1e-5)
 
 

@@ -61,14 +61,14 @@ def advantages_of(knobs: Knobs) -> torch.Tensor:
 
 
 def pushes_of(knobs: Knobs) -> torch.Tensor:
-    """Return the gradient of the loss on the log-probabilities, and the loss."""
+    """Return the gradient of the loss on the log-probabilities, the loss, and each token's KL."""
     logps = NEW.clone().requires_grad_()
     advantages, options = advantages_of(knobs), loss_options(knobs)
     weights = batch_weights(knobs.loss_type, MASK, max_completion_length=knobs.max_completion_length)
-    loss = grpo_loss(logps, OLD, REFERENCE, advantages, MASK, weights=weights, entropies=-OLD, **options).loss
-    loss.backward()
+    terms = grpo_loss(logps, OLD, REFERENCE, advantages, MASK, weights=weights, entropies=-OLD, **options)
+    terms.loss.backward()
     assert logps.grad is not None
-    return torch.cat([logps.grad.flatten(), loss.detach()[None]])
+    return torch.cat([logps.grad.flatten(), terms.loss.detach()[None], terms.kl.flatten()])
 
 
 def settings() -> Iterator[Knobs]:

@@ -62,7 +62,8 @@ def _reward_metrics(samples: Samples, judge: Judge, knobs: Knobs) -> Scalars:
 
 
 def _frac_reward_zero_std(samples: Samples, judge: Judge, knobs: Knobs) -> float:
-    rewards, size, of = samples.judgement.totals, samples.num_generations, knobs.scale_rewards
+    rewards, size = samples.judgement.totals, samples.num_generations
+    of = knobs.scale_rewards if knobs.advantage_estimator == "grpo" else "group"
     if size < 2:
         return torch.nan  # one completion is no group
     if knobs.advantage_estimator == "gdpo":

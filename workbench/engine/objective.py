@@ -143,8 +143,10 @@ def loss_options(knobs: Knobs) -> dict[str, Any]:
     options = {name: getattr(knobs, name) for name in _LOSS_KNOBS}
     if knobs.kl_in == "reward":
         options["beta"] = 0.0
-    if options["kl_estimator"] == "exact" and options["beta"] == 0:
-        options["kl_estimator"] = "k3"  # shown only, and the exact one would cost a pass
+    if options["beta"] == 0:  # a KL that is shown only: the exact one would cost a pass, and nothing is corrected
+        options["use_bias_correction_kl"] = False
+        if options["kl_estimator"] == "exact":
+            options["kl_estimator"] = "k3"
     return options
 
 

@@ -114,7 +114,10 @@ class CompletionRecord:
 
     @property
     def kl_by_update(self) -> NDArray[np.float32] | None:
-        """The run's estimate of KL(π‖π_ref) per token (U, T), in nats; None where the reference was not scored."""
+        """The run's estimate of KL(π‖π_ref) per token (U, T), in nats; None where the reference was not scored.
+
+        The loss and the metric `kl` have it times the ratio where the run corrects it (`use_bias_correction_kl`).
+        """
         if self.exact_kl_by_update is not None:
             return self.exact_kl_by_update
         if self.ref_logps is None:
