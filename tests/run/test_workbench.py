@@ -64,6 +64,13 @@ def test_before_a_run_the_recording_is_on_show(bench, recording):
     assert bench.find_store(recording.id) is recording and bench.find_store("nonsense") is None
 
 
+def test_a_run_on_prompts_of_ones_own_is_called_by_their_file(bench, opened, tmp_path):
+    (tmp_path / "algebra.jsonl").write_text('{"prompt": "x"}')
+    bench.start(config={"dataset": str(tmp_path / "algebra.jsonl"), "reward_funcs": ["answer"]})
+    [(_, _, adapter)] = opened.calls
+    assert bench.store.title == "algebra" and adapter.parent.name.endswith("-algebra")
+
+
 def test_a_run_starts_with_the_preset_and_what_is_laid_over_it(bench, opened, tmp_path):
     bench.start(config={"seed": 7}, knobs={"beta": 0.3})
     [(config, knobs, adapter)] = opened.calls

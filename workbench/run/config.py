@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from workbench.errors import ConfigError
@@ -84,6 +85,15 @@ class RunConfig:
             if name not in names:
                 raise ConfigError(f"unknown setting {name!r}: the settings are {', '.join(names)}")
         return cls(**settings)
+
+    @property
+    def title(self) -> str:
+        """What a run is called: by its own prompts, where it has some, or by the task.
+
+        >>> RunConfig().title, RunConfig(dataset="data/algebra.jsonl").title, RunConfig(dataset="openai/gsm8k").title
+        ('addition', 'algebra', 'gsm8k')
+        """
+        return self.task if self.dataset is None else Path(self.dataset).stem
 
     def uses(self, fast_path: str) -> bool:
         """Return whether the engine may take that fast path, one of FAST_PATHS, where model and device allow it.

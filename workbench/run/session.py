@@ -11,11 +11,14 @@ from workbench.run.record import StepRecord
 from workbench.run.recorder import RunFolder
 from workbench.run.store import RunStore
 
+OwnReward = Callable[..., Any]  # async ones return their rewards later
+
 
 class Session:
     """Trains step by step and keeps the records.
 
-    `reward_funcs` may be Python functions with TRL's signature; without them the config's, or the task's, are used.
+    `reward_funcs` may be one Python function with TRL's signature or several; without it the config's, or the task's,
+    are used.
     With `out`, the run is also written to that folder, which `python app.py --run` opens.
 
     Raises ConfigError for a config that cannot be run, KnobError for a knob value out of range.
@@ -26,18 +29,19 @@ class Session:
         config: RunConfig | None = None,
         knobs: Knobs | None = None,
         *,
-        reward_funcs: Sequence[Callable[..., Sequence[float | None]]] | None = None,
+        reward_funcs: OwnReward | Sequence[OwnReward] | None = None,
         out: str | Path | None = None,
     ) -> None:
-        from workbench.run.check import check_knobs, check_run  # noqa: PLC0415 - importing the package stays instant
+        # importing the package stays instant
+        from workbench.run.check import check_knobs, check_run, own_rewards  # noqa: PLC0415
 
         self.config = config or RunConfig()
+        self._reward_funcs = None if reward_funcs is None else own_rewards(reward_funcs)
         check_run(self.config, has_own_rewards=reward_funcs is not None)
         first = knobs or Knobs()
         self.board = KnobBoard(first, check=partial(check_knobs, self.config))
         folder = None if out is None else RunFolder.create(Path(out), self.config, first)
-        self.store = RunStore(self.config, first, title=self.config.task, folder=folder, keep=1000)
-        self._reward_funcs = reward_funcs
+        self.store = RunStore(self.config, first, title=self.config.title, folder=folder, keep=1000)
         self._engine: Iterator[Any] | None = None
         self._failure: BaseException | None = None
 

@@ -151,9 +151,9 @@ class Workbench:
     def _begin(self, config: RunConfig, knobs: Knobs, *, paused_after_one_step: bool = False) -> None:
         folder = None
         if self._runs_folder is not None:
-            folder = RunFolder.create(new_run_path(self._runs_folder, config.task), config, knobs)
+            folder = RunFolder.create(new_run_path(self._runs_folder, config.title), config, knobs)
         self._board = KnobBoard(knobs, check=partial(check_knobs, config))
-        self._store = RunStore(config, knobs, title=config.task, folder=folder)
+        self._store = RunStore(config, knobs, title=config.title, folder=folder)
         self._stores[self._store.id] = self._store
         while len(self._stores) > MAX_STORES:
             del self._stores[next(run for run in self._stores if run != self._recording.id)]
