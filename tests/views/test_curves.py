@@ -218,3 +218,16 @@ def test_a_row_that_stands_for_many_steps_has_its_extremes_as_dots_each_at_its_o
     assert [(x, y) for x, y in zip(dots.x, dots.y, strict=True) if y in (-0.5, 7.0)] == [(1.0, 7.0), (2.0, -0.5)]
     assert len(line.y) == 6 and len(dots.y) == 7
     assert next(axis for axis in figure.select_yaxes() if axis.range[1] > 7)
+
+
+def test_fewer_columns_are_wider_and_make_a_higher_figure_of_the_same_panels():
+    wide, narrow = (curves_figure(make_rows(6), EVENTS, columns=columns) for columns in (3, 2))
+    assert len(narrow.data) == len(wide.data)
+    assert (wide.layout.meta["rows"], narrow.layout.meta["rows"]) == (3, 5)
+    for figure, columns in ((wide, 3), (narrow, 2)):
+        ends = [figure.layout[f"xaxis{number}"].domain for number in range(2, columns + 1)]
+        (left, right) = figure.layout.xaxis.domain
+        assert left == 0 and ends[-1][1] == pytest.approx(1)
+        assert all(end[1] - end[0] == pytest.approx(right) for end in ends)
+        written = [number for number in range(1, 10) if figure.layout[f"xaxis{number}"].showticklabels]
+        assert written == list(range(10 - columns, 10))

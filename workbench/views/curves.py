@@ -16,8 +16,9 @@ from workbench.views.theme import Theme
 from workbench.views.words import word
 
 Row = Mapping[str, Any]
-COLUMNS = 3
-GAP_X, GAP_Y = 0.045, 0.33  # between panels: of the figure's width, and of the height that a panel and its gap have
+COLUMNS = 3  # of panels, where nothing else says how many fit
+GAP_X = 0.135  # between panels, as a share of the figure's width and over the columns: fewer panels are wider
+GAP_Y = 0.33  # between panels, of the height that a panel and its gap have
 ROW_HEIGHT = 175  # pixels of a panel and its gap, where nothing else says how high the figure is
 MARGIN = {"l": 44, "r": 8, "t": 58, "b": 44}
 LABEL_ROOM = 0.27  # of the steps' width, at the right of the newest, for the labels
@@ -30,8 +31,9 @@ def curves_figure(
     knobs: Knobs | None = None,
     theme: str = "light",
     lang: str = "en",
+    columns: int = COLUMNS,
 ) -> go.Figure:
-    """Return the figure of all curves of a run whose newest knobs are `knobs`.
+    """Return the figure of all curves of a run whose newest knobs are `knobs`, in so many columns of panels.
 
     Thick lines are exponential averages (the newest step weighs 0.4), dots are the steps themselves, and the number at
     a line's end is the newest step's. A value that was not measured is a gap. Dashed lines are knob changes, numbered
@@ -42,19 +44,46 @@ def curves_figure(
     steps, marks, starts = [row["step"] for row in kept], knob_marks(events), round_starts(rows)
     axes = [str(number) if number > 1 else "" for number in range(1, len(panels) + 1)]
     traces: list[Part] = []
-    notes = [note for axis in axes[:COLUMNS] for note in numerals(marks, axis, steps, colours)]
+    notes = [note for axis in axes[:columns] for note in numerals(marks, axis, steps, colours)]
     notes += round_labels(starts, axes[0], steps, colours, lang)
-    layout = look(colours) | _frame(marks, len(panels), colours)
+    grid = _Grid(len(panels), columns)
+    layout = look(colours) | _frame(marks, grid, colours)
     for index, (panel, axis) in enumerate(zip(panels, axes, strict=True)):
         drawn = _panel(panel, axis, rows, colours, lang)
         traces += drawn.traces
-        notes += [_title(panel, drawn, axis, colours, lang, is_top=index < COLUMNS), *drawn.notes]
-        layout |= {f"xaxis{axis}": _step_axis(index, len(panels), steps, colours, lang)}
-        layout |= {f"yaxis{axis}": _value_axis(index, len(panels), panel, drawn, colours)}
+        notes += [_title(panel, drawn, axis, colours, lang, is_top=index < columns), *drawn.notes]
+        layout |= {f"xaxis{axis}": _step_axis(index, grid, steps, colours, lang)}
+        layout |= {f"yaxis{axis}": _value_axis(index, grid, panel, drawn, colours)}
     if not rows:
         notes.append(sentence_of(word("no_steps", lang), colours))
-    shapes = knob_shapes(marks, axes, COLUMNS, steps, colours) + round_shapes(starts, axes, colours)
+    shapes = knob_shapes(marks, axes, columns, steps, colours) + round_shapes(starts, axes, colours)
     return go.Figure(data=traces, layout=layout | {"annotations": notes, "shapes": shapes})
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Where the panels are, as shares of the figure's width and height."""
+
+    num_panels: int
+    columns: int
+
+    @property
+    def rows(self) -> int:
+        return -(-self.num_panels // self.columns)
+
+    def across(self, index: int) -> list[float]:
+        gap = GAP_X / self.columns
+        pitch = (1 + gap) / self.columns
+        left = index % self.columns * pitch
+        return [left, left + pitch - gap]
+
+    def down(self, index: int) -> list[float]:
+        pitch = 1 / (self.rows - GAP_Y)  # the lowest panel has no gap below
+        top = 1 - index // self.columns * pitch
+        return [max(0.0, top - pitch * (1 - GAP_Y)), top]
+
+    def is_lowest(self, index: int) -> bool:
+        return index + self.columns >= self.num_panels
 
 
 @dataclass(frozen=True)
@@ -84,22 +113,17 @@ def _panel(panel: Panel, axis: str, rows: Sequence[Row], colours: Theme, lang: s
     return _Drawn(on_axes, notes, span, has_own_scales)
 
 
-def _frame(marks: Sequence[KnobMark], num_panels: int, colours: Theme) -> Part:
+def _frame(marks: Sequence[KnobMark], grid: _Grid, colours: Theme) -> Part:
     title = {"text": caption(marks, colours), "x": 0, "xref": "paper", "xanchor": "left", "y": 0.985, "yanchor": "top"}
-    num_rows = _num_rows(num_panels)
     return {
         "title": title | {"font": {"size": 12, "color": colours.ink2}},
         "margin": MARGIN,
-        "height": num_rows * ROW_HEIGHT + MARGIN["t"] + MARGIN["b"],
-        "meta": {"rows": num_rows},
+        "height": grid.rows * ROW_HEIGHT + MARGIN["t"] + MARGIN["b"],
+        "meta": {"rows": grid.rows},
         "hovermode": "x",
         "showlegend": False,
         "uirevision": "curves",
     }
-
-
-def _num_rows(num_panels: int) -> int:
-    return -(-num_panels // COLUMNS)
 
 
 def _title(panel: Panel, drawn: _Drawn, axis: str, colours: Theme, lang: str, *, is_top: bool) -> Part:
@@ -111,14 +135,13 @@ def _title(panel: Panel, drawn: _Drawn, axis: str, colours: Theme, lang: str, *,
     return {"text": f"<b>{panel.title[lang == 'zh']}</b>  {unit}", "font": font, **place, **above}
 
 
-def _step_axis(index: int, num_panels: int, steps: Sequence[int], colours: Theme, lang: str) -> Part:
+def _step_axis(index: int, grid: _Grid, steps: Sequence[int], colours: Theme, lang: str) -> Part:
     first, last = (steps[0], steps[-1]) if steps else (1, 10)
     width = max(last - first, 1)
-    column, is_lowest = index % COLUMNS, index + COLUMNS >= num_panels
-    left = column * (1 + GAP_X) / COLUMNS
+    is_lowest = grid.is_lowest(index)
     axis: Part = {
         "anchor": f"y{index + 1 if index else ''}",
-        "domain": [left, left + (1 + GAP_X) / COLUMNS - GAP_X],
+        "domain": grid.across(index),
         "range": [first - 0.02 * width, last + LABEL_ROOM * width],
         "nticks": 6,
         "tickformat": "d",
@@ -137,12 +160,10 @@ def _step_axis(index: int, num_panels: int, steps: Sequence[int], colours: Theme
     return axis | lines | {"showgrid": False, "zeroline": False}
 
 
-def _value_axis(index: int, num_panels: int, panel: Panel, drawn: _Drawn, colours: Theme) -> Part:
-    pitch = 1 / (_num_rows(num_panels) - GAP_Y)  # the lowest panel has no gap below
-    top = 1 - index // COLUMNS * pitch
+def _value_axis(index: int, grid: _Grid, panel: Panel, drawn: _Drawn, colours: Theme) -> Part:
     return {
         "anchor": f"x{index + 1 if index else ''}",
-        "domain": [max(0.0, top - pitch * (1 - GAP_Y)), top],
+        "domain": grid.down(index),
         "range": list(drawn.span),
         "nticks": 4,
         "tickformat": "~%" if panel.is_share else "~g",

@@ -8,6 +8,8 @@ import { mountTiming } from './timing.js';
 
 const PERIOD = 1000;
 const CONFIG = { displaylogo: false, responsive: true };
+// Three panels side by side are too narrow for their titles and the labels at their lines' ends.
+const NARROW = window.matchMedia('(max-width: 1279px)');
 let library = null;
 
 /** @param {HTMLElement} root */
@@ -20,11 +22,13 @@ export function mountPlots(root) {
   mountTiming(timing);
   const view = { says, curves, memory, drawn: '', held: '', busy: false, timer: 0, next: 0 };
   watch(['view', 'rows', 'run', 'lang', 'theme', 'events'], () => refresh(view));
+  NARROW.addEventListener('change', () => refresh(view));
   for (const plot of [curves, memory])
     new ResizeObserver(() => plot.data && window.Plotly?.Plots.resize(plot)).observe(plot);
 }
 
-const wanted = () => [state.run, countSteps(), state.events.length, state.theme, state.lang].join('/');
+const columns = () => (NARROW.matches ? 2 : 3);
+const wanted = () => [state.run, countSteps(), state.events.length, state.theme, state.lang, columns()].join('/');
 
 function refresh(view) {
   if (state.view !== 'curves' || view.busy || view.drawn === wanted()) return;
@@ -63,7 +67,7 @@ async function draw(view) {
 }
 
 async function figure(name) {
-  const query = new URLSearchParams({ run: state.run, theme: state.theme, lang: state.lang });
+  const query = new URLSearchParams({ run: state.run, theme: state.theme, lang: state.lang, columns: columns() });
   const reply = await fetch(`/wb/figure/${name}?${query}`);
   if (!reply.ok) throw new Error(`HTTP ${reply.status}`);
   return reply.text();
