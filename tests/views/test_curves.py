@@ -231,3 +231,12 @@ def test_fewer_columns_are_wider_and_make_a_higher_figure_of_the_same_panels():
         assert all(end[1] - end[0] == pytest.approx(right) for end in ends)
         written = [number for number in range(1, 10) if figure.layout[f"xaxis{number}"].showticklabels]
         assert written == list(range(10 - columns, 10))
+
+
+def test_a_reward_functions_name_gives_way_to_its_number():
+    rows = make_rows(4)
+    for row in rows:
+        row["reward_parts"] = {"another_extremely_long_reward": -0.339, "short": 1.0}
+    written = texts(curves_figure(rows, []))
+    assert any(">another… −0.339<" in text for text in written)
+    assert any(">short 1<" in text for text in written)

@@ -18,7 +18,8 @@ PART = "reward_parts/"
 MOST_POINTS = 1000  # a curve of more steps shows every n-th, and the newest
 SMOOTHING = 0.4  # weight of the newest step in the thick line
 LABEL_PITCH = 0.17  # of a panel's height, between two labels
-LONGEST_NAME = 12  # letters of a reward function's name that fit beside its line
+LONGEST_NAME = 12  # letters of a reward function's name, and
+LONGEST_LABEL = 16  # of a name with its number, that fit between the end of a line and the next panel
 MOST_COMPONENTS = 5  # reward functions that get a label; the others are thin lines with a hover text
 SCALES_APART = 4.0  # reward scales that differ by more than this factor do not share an axis
 
@@ -100,8 +101,8 @@ def reward_components(rows: Sequence[Row]) -> list[Line]:
     return [Line(PART + name, labels[i], tones[min(i, 2)]) for i, name in enumerate(names)]
 
 
-def _fitted(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+def _fitted(name: str, room: int = LONGEST_NAME) -> str:
+    return name if len(name) <= room else name[: room - 1].rstrip() + "…"
 
 
 def value_span(panel: Panel, heights: Sequence[Sequence[float | None]]) -> tuple[float, float]:
@@ -194,7 +195,9 @@ def _end_label(curve: Curve, panel: Panel, colours: Theme, lang: str) -> str:
     line, newest = curve.line, curve.values[-1]
     number = "–" if newest is None else percent(newest) if panel.is_share else short(newest)
     sign = f"<span style='color:{getattr(colours, line.colour)}'>{line.sign}</span> " if line.sign else ""
-    name, tone = plain(line.label[lang == "zh"]), colours.ink if line.colour == "ink" else colours.ink2
+    label = line.label[lang == "zh"]
+    name = plain(_fitted(label, LONGEST_LABEL - 1 - len(number)) if line.metric.startswith(PART) else label)
+    tone = colours.ink if line.colour == "ink" else colours.ink2
     text = f"{name} {number}".strip()
     return f"{sign}<span style='color:{tone}'>{f'<b>{text}</b>' if line.colour == 'ink' else text}</span>"
 
