@@ -53,6 +53,30 @@ def test_python_functions_may_be_the_rewards(make_config):
             assert completion.reward == completion.rewards["shortness"] and completion.is_correct is None
 
 
+def ones(completions, **columns):
+    return [1.0 for _ in completions]
+
+
+def test_one_python_function_alone_may_be_the_reward(make_config):
+    [record] = Session(make_config(), KNOBS, reward_funcs=ones).run(1)
+    assert {c.reward for group in record.groups for c in group.completions} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ([], "reward_funcs is empty: give at least one function"),
+        (["answer"], r"reward_funcs holds 'answer', which is not a function: names .* RunConfig\(reward_funcs=…\)"),
+        ("answer", "reward_funcs holds 'answer', which is not a function"),
+        ([ones, 3], "reward_funcs holds 3, which is not a function"),
+        ([ones, ones], "two reward functions are called 'ones'"),
+    ],
+)
+def test_own_rewards_that_are_no_functions_are_refused_when_the_session_is_made(given, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        Session(reward_funcs=given)
+
+
 def test_what_cannot_be_run_is_refused_when_the_session_is_made():
     for settings, sentence in (({"model": "nonsense"}, "nonsense"), ({"reward_weights": (1.0,)}, "reward_weights")):
         with pytest.raises(ConfigError, match=sentence):

@@ -1,8 +1,9 @@
 """Whether a config can be run, found out before anything is changed: task, prompts, rewards, model are looked up."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from workbench.errors import ConfigError, KnobError
 from workbench.models.location import model_location
@@ -36,6 +37,24 @@ def check_run(config: RunConfig, *, has_own_rewards: bool = False) -> None:
         examples = task.examples(config.seed)
     if config.method == "sft" and not is_on_hub:
         demonstration_of(next(examples), task, Random(config.seed))
+
+
+def own_rewards(given: Any) -> list[Callable[..., Any]]:
+    """Return the reward functions that the caller gives, a single one too; raise ConfigError if they are not that."""
+    is_list = isinstance(given, Iterable) and not callable(given) and not isinstance(given, str)
+    functions: list[Any] = list(given) if is_list else [given]
+    if not functions:
+        raise ConfigError(
+            "reward_funcs is empty: give at least one function, or leave it out for the config's or the task's"
+        )
+    for function in functions:
+        if not callable(function):
+            raise ConfigError(
+                f"reward_funcs holds {function!r:.80}, which is not a function: "
+                "names of rewards go into RunConfig(reward_funcs=…)"
+            )
+    check_distinct(list(map(reward_name, functions)))
+    return functions
 
 
 def check_knobs(config: RunConfig, knobs: Knobs) -> None:
