@@ -41,7 +41,7 @@ class Session:
         first = knobs or Knobs()
         self.board = KnobBoard(first, check=partial(check_knobs, self.config))
         folder = None if out is None else RunFolder.create(Path(out), self.config, first)
-        self.store = RunStore(self.config, first, title=self.config.task, folder=folder, keep=1000)
+        self.store = RunStore(self.config, first, title=self.config.title, folder=folder, keep=1000)
         self._engine: Iterator[Any] | None = None
         self._failure: BaseException | None = None
 
