@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { beforeEach, test } from 'node:test';
 
 globalThis.requestAnimationFrame = () => 0;
@@ -65,6 +66,20 @@ test('a live run is followed; new rows extend it', () => {
   assert.equal(select.following(), true);
   applyDelta(delta({ run: state.run, rows: [row(3)], next: 3 }));
   assert.equal(select.viewedStep(), 3);
+});
+
+test('a run that failed before its first step has no view that promises something', () => {
+  const promises = ['clip.none', 'curves.empty', 'plots.none', 'timing.none', 'tokens.none'];
+  fresh({ rows: [], next: 0 });
+  for (const key of promises) assert.equal(select.emptyKey(key), key);
+  fresh({ rows: [], next: 0, state: 'failed' });
+  for (const key of promises) assert.equal(select.emptyKey(key), 'empty.ended');
+  const views = new URL('../../../workbench/web/static/views/', import.meta.url);
+  const sources = readdirSync(views).map((name) => readFileSync(new URL(name, views), 'utf8'));
+  for (const key of promises) {
+    const source = sources.find((text) => text.includes(`'${key}'`));
+    assert.ok(source.includes(`emptyKey('${key}')`), key);
+  }
 });
 
 test('live data moves neither the viewed step nor the pin', () => {

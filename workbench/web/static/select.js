@@ -13,6 +13,9 @@ export const fixedKnobs = () => recorded() || ['stopped', 'failed'].includes(sta
 /** @returns {boolean} there will be nothing to see of this run */
 export const endedBeforeAStep = () => !recorded() && fixedKnobs() && !countSteps();
 
+/** What an empty view promises, unless nothing will come. @param {string} promise  @returns {string} locale key */
+export const emptyKey = (promise) => (endedBeforeAStep() ? 'empty.ended' : promise);
+
 /**
  * The knobs that the next step will use; of a recording, those that the step on the screen used.
  * @returns {Object<string, *>}

@@ -8,7 +8,7 @@ import { t } from '../i18n.js';
 import { pullsByKl } from '../meaning.js';
 import { pictureOf } from '../objectives.js';
 import { pushGeometry, pushMarks } from '../pushgeometry.js';
-import { pinnedToken, selectedRow, updateIndex, updatesOf } from '../select.js';
+import { emptyKey, pinnedToken, selectedRow, updateIndex, updatesOf } from '../select.js';
 import { state, watch } from '../store.js';
 import { tokenTip } from '../tips.js';
 import { tip } from '../tooltip.js';
@@ -42,7 +42,7 @@ export function mountClipPlot(box) {
     const mark = nearest(box, drawn, e);
     if (mark) pinToken(mark.row, mark.token);
   });
-  watch(['record', 'k', 'row', 'pin', 'lang', 'theme', 'view'], draw);
+  watch(['record', 'k', 'row', 'pin', 'lang', 'theme', 'view', 'status'], draw);
   new ResizeObserver(draw).observe(box);
 }
 
@@ -56,7 +56,7 @@ function scene(record, width, height) {
   }
   const geometry = clipGeometry(width, height, record, k, derived);
   const dead = record && isDead(record) && t(pullsByKl(record) ? 'clip.dead_kl' : 'clip.dead');
-  const says = record ? dead || null : t('clip.none');
+  const says = record ? dead || null : state.rows.length ? null : t(emptyKey('clip.none'));
   return { geometry, list: record ? clipMarks(geometry, record, k, derived) : [], derived, says };
 }
 

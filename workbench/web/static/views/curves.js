@@ -37,7 +37,7 @@ export function mountCurves(box) {
     setAttr(svg, 'aria-label', t('curves.label', { n: countSteps() }));
   };
   stepHover(box, hair, () => axes, hoverTip);
-  watch(['rows', 'step', 'events', 'numSteps', 'lang', 'theme', 'view', 'record'], draw);
+  watch(['rows', 'step', 'events', 'numSteps', 'lang', 'theme', 'view', 'record', 'status'], draw);
   new ResizeObserver(draw).observe(box);
 }
 

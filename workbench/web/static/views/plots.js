@@ -2,7 +2,7 @@
 import { goToStep, showView } from '../actions.js';
 import { h, setStyle, setText } from '../dom.js';
 import { t } from '../i18n.js';
-import { countSteps } from '../select.js';
+import { countSteps, emptyKey } from '../select.js';
 import { state, watch } from '../store.js';
 import { mountTiming } from './timing.js';
 
@@ -21,7 +21,7 @@ export function mountPlots(root) {
   root.append(h('div', { class: 'plots' }, says, curves, timing, memory));
   mountTiming(timing);
   const view = { says, curves, memory, drawn: '', held: '', busy: false, timer: 0, next: 0 };
-  watch(['view', 'rows', 'run', 'lang', 'theme', 'events'], () => refresh(view));
+  watch(['view', 'rows', 'run', 'lang', 'theme', 'events', 'status'], () => refresh(view));
   NARROW.addEventListener('change', () => refresh(view));
   for (const plot of [curves, memory])
     new ResizeObserver(() => plot.data && window.Plotly?.Plots.resize(plot)).observe(plot);
@@ -44,7 +44,7 @@ function clear(view) {
   for (const plot of [view.curves, view.memory]) if (plot.data) window.Plotly.purge(plot);
   Object.assign(view, { drawn: '', held: '', bound: false });
   view.memory.hidden = true;
-  setText(view.says, t('plots.none'));
+  setText(view.says, t(emptyKey('plots.none')));
 }
 
 async function draw(view) {

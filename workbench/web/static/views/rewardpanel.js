@@ -4,7 +4,7 @@ import { amount, known, tick } from '../format.js';
 import { t } from '../i18n.js';
 import { ema } from '../math.js';
 import { isLearned, rewardLines } from '../rewards.js';
-import { countSteps, curve, extreme, viewedRow, viewedStep } from '../select.js';
+import { countSteps, curve, emptyKey, extreme, viewedRow, viewedStep } from '../select.js';
 import { linear, path, pieces, tickDigits, ticks } from '../scale.js';
 import { state } from '../store.js';
 
@@ -143,5 +143,5 @@ function spread(items, pitch, top, bottom) {
 }
 
 function emptyNote(a) {
-  return label(a.left + 8, a.top + 20, t('curves.empty'), { 'font-size': a.font + 1, fill: 'var(--ink2)' });
+  return label(a.left + 8, a.top + 20, t(emptyKey('curves.empty')), { 'font-size': a.font + 1, fill: 'var(--ink2)' });
 }

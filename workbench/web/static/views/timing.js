@@ -2,6 +2,7 @@
 import { h, setText } from '../dom.js';
 import { count, duration, fixed, known, share } from '../format.js';
 import { pick, t } from '../i18n.js';
+import { emptyKey } from '../select.js';
 import { state, watch } from '../store.js';
 import { tip } from '../tooltip.js';
 
@@ -15,7 +16,7 @@ export function mountTiming(root) {
   const bar = h('div', { class: 'timing-bar', role: 'img' });
   const paths = h('div', { class: 'timing-paths' });
   root.append(h('section', { class: 'timing' }, h('div', { class: 'head' }, title, note, items), bar, paths));
-  watch(['record', 'recordError', 'lang', 'spec', 'view'], () => {
+  watch(['record', 'recordError', 'lang', 'spec', 'view', 'status'], () => {
     if (state.view !== 'curves') return;
     setText(title, t('timing.title'));
     const parts = partsOf(state.record?.timing);
@@ -25,7 +26,7 @@ export function mountTiming(root) {
     items.replaceChildren(...parts.map(item));
     bar.replaceChildren(...parts.map((part) => segment(part, total)));
     bar.setAttribute('aria-label', parts.map((part) => `${name(part)} ${share(part.share)}`).join(', '));
-    paths.replaceChildren(...(parts.length ? pathsOf(timing) : [says(t('timing.none'))]));
+    paths.replaceChildren(...(parts.length ? pathsOf(timing) : [says(t(emptyKey('timing.none')))]));
   });
 }
 

@@ -7,7 +7,15 @@ import { t } from '../i18n.js';
 import { icon } from '../icons.js';
 import { clamp } from '../math.js';
 import { breakLines } from '../plan.js';
-import { pinnedToken, selectedCompletion, selectedRow, shownMeasure, updateIndex, updatesOf } from '../select.js';
+import {
+  emptyKey,
+  pinnedToken,
+  selectedCompletion,
+  selectedRow,
+  shownMeasure,
+  updateIndex,
+  updatesOf,
+} from '../select.js';
 import { set, state } from '../store.js';
 import { chipColour, hue } from '../theme.js';
 import { tokenTip, visible } from '../tips.js';
@@ -182,7 +190,7 @@ function roomOfStep(completion, chips, lineStart, index) {
 function drawNothing(view, completion) {
   view.advantage.replaceChildren();
   view.pager.replaceChildren();
-  const key = completion ? 'tokens.empty' : 'tokens.none';
+  const key = completion ? 'tokens.empty' : emptyKey('tokens.none');
   view.lines.replaceChildren(h('p', { class: 'empty-says', text: t(key) }));
   view.legend.replaceChildren();
   view.legend.removeAttribute('data-key');
