@@ -31,7 +31,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="See GRPO happen, and steer it, in a local web page.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument(
-        "--port", type=int, default=7860, help="port to listen on; 0 takes any free one (default: 7860)"
+        "--port", type=_port, default=7860, help="port to listen on; 0 takes any free one (default: 7860)"
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     parser.add_argument("--preset", default="addition", help="what the train button starts (default: addition)")
@@ -48,15 +48,28 @@ def main(arguments: list[str]) -> int:
         get_preset(options.preset)
         shown = open_tape() if options.run is None else _replay(options.run)
     except (ConfigError, KnobError) as error:
-        print(f"app.py: {error}", file=sys.stderr)
-        return 2
+        return _refuse(error)
     workbench = Workbench(shown, open_engine, runs_folder=options.runs_folder, preset=options.preset)
 
     with quick_imports():
         from workbench.web.server import create_app, serve  # noqa: PLC0415 - half a second that errors do not need
     app = create_app(workbench, __version__, hosts=(options.host,))
-    serve(app, options.host, options.port, lambda address: _announce(address, not options.no_browser))
+    try:
+        serve(app, options.host, options.port, lambda address: _announce(address, not options.no_browser))
+    except ConfigError as error:
+        return _refuse(error)
     return 0
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: it must be a whole number in [0, 65535]")
+    return int(text)
+
+
+def _refuse(error: Exception) -> int:
+    print(f"app.py: {error}", file=sys.stderr)
+    return 2
 
 
 def _replay(folder: Path) -> RunStore:

@@ -1,5 +1,7 @@
 """`python app.py` with what cannot be used: one sentence on standard error, and no page."""
 
+import socket
+
 import pytest
 
 import app
@@ -22,3 +24,19 @@ def test_a_run_folder_that_is_damaged_is_told_in_a_sentence(tmp_path, capsys, na
     assert app.main(["--no-browser", "--run", str(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert said.startswith("app.py: ") and sentence in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("port", ["99999", "65536", "-1", "1.5", "http"])
+def test_a_port_that_there_is_not_is_told_with_those_there_are(capsys, port):
+    with pytest.raises(SystemExit) as ended:
+        app.main(["--no-browser", f"--port={port}"])
+    assert ended.value.code == 2
+    assert f"'{port}' is not a port: it must be a whole number in [0, 65535]" in capsys.readouterr().err
+
+
+def test_a_port_that_is_in_use_is_told_in_a_sentence_with_what_to_do(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert app.main(["--no-browser", "--port", str(port)]) == 2
+    expected = f"app.py: port {port} is in use: stop what listens there, or let --port 0 take any free one\n"
+    assert capsys.readouterr().err == expected

@@ -1,5 +1,7 @@
 """The server: the page's own routes, which answer at once, and Gradio behind them, which takes seconds to import."""
 
+import asyncio
+import errno
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
+from workbench.errors import ConfigError
 from workbench.imports import quick_imports
 from workbench.run.workbench import Workbench
 from workbench.web.guard import Guard
@@ -51,7 +54,10 @@ def _import_gradio(workbench: Workbench) -> FastAPI:
 
 
 def serve(app: FastAPI, host: str, port: int, on_listening: LISTENING) -> None:
-    """Serve until interrupted; call `on_listening` with the address as soon as the page can be opened."""
+    """Serve until interrupted; call `on_listening` with the address as soon as the page can be opened.
+
+    Raises ConfigError if something else listens on the port.
+    """
     config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1)
     server = _AnnouncingServer(config, on_listening)
     server.run()
@@ -63,8 +69,22 @@ class _AnnouncingServer(uvicorn.Server):
         self._on_listening = on_listening
 
     async def startup(self, sockets: Any = None) -> None:
+        await _check_port(self.config.host, self.config.port)
         await super().startup(sockets)
         if self.started:
             host = "localhost" if self.config.host in ("0.0.0.0", "::") else self.config.host
             port = self.servers[0].sockets[0].getsockname()[1]
             self._on_listening(f"http://{host}:{port}")
+
+
+async def _check_port(host: str, port: int) -> None:
+    """Raise ConfigError if the port is in use; whatever else is wrong with the address, uvicorn says itself."""
+    try:
+        server = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            return
+        raise ConfigError(
+            f"port {port} is in use: stop what listens there, or let --port 0 take any free one"
+        ) from error
+    server.close()
