@@ -6,13 +6,15 @@ globalThis.requestAnimationFrame = () => 0;
 
 const root = '../../../workbench/web/static/';
 const { setLanguage, setTable, t } = await import(`${root}i18n.js`);
-const { fate } = await import(`${root}tips.js`);
+const { fate, tokenTip } = await import(`${root}tips.js`);
+const { wayKey } = await import(`${root}views/grouprow.js`);
 
 for (const lang of ['en', 'zh'])
   setTable(lang, JSON.parse(readFileSync(new URL(`${root}locales/${lang}.json`, import.meta.url), 'utf8')));
 
 const completion = (advantage, more = {}) => ({
   length: 2,
+  tokens: ['a', 'b'],
   advantage,
   old: [-1, -1],
   ref: [-1, -1],
@@ -49,4 +51,42 @@ test('so for a token without an advantage, and for one that a mask leaves out', 
   assert.match(masked({ beta: 0.1 }), /left out, only KL moves it/);
   const left = record({ off_policy_mask_threshold: -1, beta: 0 }, [completion(-1, { kept: ['01'] })]);
   assert.match(said(left), /left out, nothing moves it/);
+});
+
+test('a mistake is told by what it does to the token, not by what the advantage would do without it', () => {
+  const inside = { clipped: ['00'], outside: ['00'] };
+  const with_ = (bug, advantage, more = inside, token = 0) =>
+    said(record({ beta: 0.1 }, [completion(advantage, more)], { bug }), token);
+  assert.match(with_(null, 1), /pushed up/);
+  assert.match(with_('ratio_inverted', 1), /upside down.*\*\*pushed down/);
+  assert.match(with_('ratio_inverted', -1), /upside down.*\*\*pushed up/);
+  assert.match(with_('ratio_inverted', 1, {}), /upside down has left the band: \*\*flat, only KL moves it/);
+  assert.match(with_('ratio_inverted', 0), /advantage is 0/);
+  for (const advantage of [1, 0, -1])
+    assert.match(with_('logps_without_gradient', advantage), /constant.*\*\*nothing moves it/);
+});
+
+test('the end token that a mask forgot is not a completion that is not learned from', () => {
+  const bug = 'eos_not_in_mask';
+  const ended = completion(1, { kept: ['10'] });
+  assert.match(said(record({}, [ended], { bug }), 1), /no end token/);
+  assert.match(said(record({}, [{ ...ended, truncated: true }], { bug }), 1), /not learned from/);
+});
+
+test('a ratio over the reference is not said to be over the policy that sampled', () => {
+  setLanguage('en');
+  const text = (bug) => tokenTip(record({}, [completion(1)], { bug }), 0, 0, 0).text;
+  assert.match(text('ratio_to_reference'), /as under the reference/);
+  assert.match(text(null), /as when it was sampled/);
+});
+
+test('an advantage is said to do what it does in this run', () => {
+  const key = (bug, way) => wayKey(record({}, [], { bug }), way);
+  assert.equal(key(null, 'up'), 'group.way.group.up');
+  assert.deepEqual(
+    ['up', 'none'].map((way) => key('ratio_inverted', way)),
+    ['group.way.inverted.up', 'group.way.group.none'],
+  );
+  assert.equal(key('logps_without_gradient', 'down'), 'group.way.constant');
+  assert.equal(key('batch_mean_baseline', 'down'), 'group.way.batch.down');
 });

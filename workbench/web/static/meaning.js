@@ -90,6 +90,9 @@ export const isZScore = (facts) =>
  */
 export const pullsByKl = (facts) => isInLoss(facts) && facts.bug !== 'logps_without_gradient';
 
+/** Does the ratio divide by the reference, by mistake? @param {Facts} facts  @returns {boolean} */
+export const isOverReference = ({ bug }) => bug === 'ratio_to_reference';
+
 /**
  * What may still move a token that its advantage does not push.
  * @param {Facts} facts  @param {boolean} bonus  is it among the tokens whose entropy the bonus counts?

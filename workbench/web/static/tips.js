@@ -3,7 +3,7 @@ import { derive } from './derived.js';
 import { compact, fixed, known, share, signed, small } from './format.js';
 import { gainOf } from './gradientparts.js';
 import { pick, t } from './i18n.js';
-import { moversOf } from './meaning.js';
+import { isOverReference, moversOf } from './meaning.js';
 import { state } from './store.js';
 
 /**
@@ -29,7 +29,8 @@ export function visible(text) {
 }
 
 // Why a mask took a token out of the surrogate: [locale key, its numbers].
-function whyMasked({ knobs, method }, completion, arrays, token, k) {
+function whyMasked({ knobs, method, bug }, completion, arrays, token, k) {
+  if (bug === 'eos_not_in_mask' && !completion.truncated && token === completion.length - 1) return ['fate.masked_end'];
   if (completion.masked) {
     if (completion.truncated && knobs.mask_truncated_completions) return ['fate.masked_cut'];
     return method === 'dpo' ? ['fate.masked_unpaired'] : ['fate.masked_rejected'];
@@ -62,8 +63,10 @@ function fateKey(record, row, token, k) {
   if (!known(arrays.log[token])) return ['fate.unknown'];
   if (arrays.masked[token]) return whyMasked(record, completion, arrays, token, k);
   if (picture.form === 'none') return [`fate.push_${wayOf(arrays.coefficient?.[token])}`];
+  if (record.bug === 'logps_without_gradient') return ['fate.constant'];
   const way = wayOf(arrays.advantage[token]);
   if (way === 'none') return ['fate.none'];
+  if (record.bug === 'ratio_inverted') return [`fate.inverted_${arrays.dead[token] ? 'dead' : way}`];
   if (picture.form !== 'clip')
     return [`fate.${arrays.out[token] ? 'capped' : 'weight'}_${way}`, { g: fixed(gainOf(record, row, token, k)) }];
   return [`fate.${arrays.dead[token] ? 'dead' : arrays.out[token] ? 'out' : 'in'}_${way}`];
@@ -81,7 +84,7 @@ export function tokenTip(record, row, token, k) {
   const [arrays, completion] = [derived.tokens[row], record.completions[row]];
   const ratio = Math.exp(arrays.log[token]);
   const words = known(ratio)
-    ? t(ratio >= 1 ? 'token.more' : 'token.less', {
+    ? t(isOverReference(record) ? 'token.over_ref' : ratio >= 1 ? 'token.more' : 'token.less', {
         r: fixed(ratio),
         old: share(Math.exp(completion.old?.[token])),
         now: share(Math.exp(completion.logps[k]?.[token])),

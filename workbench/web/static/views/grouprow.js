@@ -189,10 +189,20 @@ function advantageTip({ record, index, derived }) {
       text: `${t('group.push_of')}${c.masked ? ` ${t('group.masked')}` : ''}`,
     };
   const way = !c.advantage ? 'none' : c.advantage > 0 ? 'up' : 'down';
-  const words = c.advantages ? t('group.by_token') : t(`group.way.${baselineOf(record)}.${way}`);
+  const words = c.advantages ? t('group.by_token') : t(wayKey(record, way));
   const masked = c.masked ? ` ${t('group.masked')}` : '';
   const title = `${t(c.advantages ? 'group.mean_advantage' : 'group.advantage')} ${signedAmount(c.advantage)}`;
   return { title, text: `${words}${masked}`, formula: advantageFormula(record, c) };
+}
+
+/**
+ * What an advantage does to its completion.
+ * @param {object} record  @param {'up'|'down'|'none'} way  its sign  @returns {string} locale key
+ */
+export function wayKey(record, way) {
+  if (record.bug === 'logps_without_gradient') return 'group.way.constant';
+  if (record.bug === 'ratio_inverted' && way !== 'none') return `group.way.inverted.${way}`;
+  return `group.way.${baselineOf(record)}.${way}`;
 }
 
 /**

@@ -5,7 +5,7 @@ import { compact, fixed, known, share } from '../format.js';
 import { rich, t } from '../i18n.js';
 import { derive } from '../derived.js';
 import { klEstimates } from '../math.js';
-import { klForm } from '../meaning.js';
+import { isOverReference, klForm } from '../meaning.js';
 import { pinnedToken, selectedCompletion, selectedRow, updateIndex, updatesOf } from '../select.js';
 import { state } from '../store.js';
 import { chipColour } from '../theme.js';
@@ -47,7 +47,7 @@ function sentence({ record, row, k, completion, arrays, token, ratio, old, now, 
     style: { 'background-color': chipColour('ratio', arrays.log[token], derived.range.ratio) },
   });
   const words = known(ratio)
-    ? rich('card.likely', {
+    ? rich(isOverReference(record) ? 'card.likely_ref' : 'card.likely', {
         token: h('b', { class: 'mono', text }),
         r: fixed(ratio),
         old: share(Math.exp(old)),
@@ -87,8 +87,9 @@ function logps({ now, old, ref, arrays, token, record }) {
       name === 'k1' && k.k1 != null && Math.abs(k.k1) >= 5e-4 ? fixed(k.k1, 3) : compact(k[name]),
     ]),
   ];
+  const help = (name) => (name === 'old' && isOverReference(record) ? 'card.old.help_ref' : `card.${name}.help`);
   const cells = rows.flatMap(([name, label, value]) => [
-    tip(h('dt', {}, ...label), () => ({ title: t(`card.${name}`), text: t(`card.${name}.help`) })),
+    tip(h('dt', {}, ...label), () => ({ title: t(`card.${name}`), text: t(help(name)) })),
     h('dd', { class: name === used ? 'kl-used' : '', text: value }),
   ]);
   const head = tip(
