@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
+)
 
 from workbench.engine.policy import Policy, load_policy
 from workbench.models.tokenizer import build_tokenizer
@@ -114,6 +123,31 @@ def qwen2_folder(tmp_path_factory) -> Path:
     model = Qwen2ForCausalLM(config).eval()
     model.generation_config.eos_token_id = [tokenizer.eos_token_id, 5]
     return save_model(model, tmp_path_factory.mktemp("qwen2"))
+
+
+@pytest.fixture(scope="session")
+def experts_folder(tmp_path_factory) -> Path:
+    """A mixture of experts, whose weights of all experts are one tensor."""
+    tokenizer = build_tokenizer()
+    torch.manual_seed(4)
+    config = Qwen3MoeConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=48,
+        moe_intermediate_size=16,
+        num_experts=4,
+        num_experts_per_tok=2,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        max_position_embeddings=96,
+        initializer_range=0.25,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
+    return save_model(Qwen3MoeForCausalLM(config).eval(), tmp_path_factory.mktemp("experts"))
 
 
 @pytest.fixture(params=["llama", "gpt2", "qwen2"])

@@ -4,12 +4,14 @@ import shutil
 import pytest
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, MambaConfig, MambaForCausalLM
 
-from tests.engine.arrays import PROMPTS
+from tests.conftest import save_model
+from tests.engine.arrays import PROMPTS, run_steps
 from workbench.engine.policy import load_policy
 from workbench.engine.prompts import encode_prompts
 from workbench.errors import ConfigError
+from workbench.run.knobs import Knobs
 
 
 def logits_of(policy):
@@ -114,3 +116,27 @@ def test_a_model_without_an_end_token_is_refused(make_config, llama_folder, tmp_
         (tmp_path / path.name).write_bytes(text)
     with pytest.raises(ConfigError, match="no end-of-sequence token"):
         load_policy(make_config(model=str(tmp_path)))
+
+
+def test_a_mixture_of_experts_is_trained_on_the_paths_that_it_can_take(make_config, experts_folder):
+    knobs = Knobs(num_generations=4, max_completion_length=6, num_iterations=2, learning_rate=0.01, beta=0.1)
+    runs = [
+        run_steps(make_config(model=str(experts_folder), plain_paths=paths), knobs, 2, reward_funcs=[sum_of_ids])
+        for paths in ((), ("all",))
+    ]
+    for record, plain in zip(*runs, strict=True):
+        assert record.fast_paths and not plain.fast_paths and record.limits == {}
+        assert not {"merged_rollout", "folded_update"} & set(record.fast_paths)
+        assert record.metrics["sampling/sampling_logp_difference/max"] < 1e-5 < record.metrics["grad_norm"]
+        assert record.metrics["grad_norm"] == pytest.approx(plain.metrics["grad_norm"], rel=1e-4)
+
+
+def sum_of_ids(completion_ids, **columns):
+    return [float(sum(ids) % 7) for ids in completion_ids]
+
+
+def test_a_model_that_takes_no_adapter_is_told_in_a_sentence(make_config, tmp_path):
+    config = MambaConfig(vocab_size=64, hidden_size=16, num_hidden_layers=1, state_size=4, eos_token_id=1)
+    folder = save_model(MambaForCausalLM(config), tmp_path / "mamba")
+    with pytest.raises(ConfigError, match=r"mamba': its adapter could not be loaded: .*Mamba"):
+        load_policy(make_config(model=str(folder)))

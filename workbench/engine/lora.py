@@ -37,6 +37,12 @@ def lora_layers(model: PeftModel) -> dict[str, Any]:
     return {name: m for name, m in model.named_modules() if isinstance(m, LoraLayer) and ADAPTER in m.lora_A}
 
 
+def has_plain_layers(model: PeftModel) -> bool:
+    """Return whether each layer with an adapter multiplies by one matrix: a mixture's fused experts hold several."""
+    bases = [layer.get_base_layer() for layer in lora_layers(model).values()]
+    return all(isinstance(getattr(base, "weight", None), Tensor) for base in bases)
+
+
 def is_switched_off(model: PeftModel) -> bool:
     return any(layer.disable_adapters for layer in lora_layers(model).values())
 

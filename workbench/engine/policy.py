@@ -24,6 +24,7 @@ from workbench.engine.lora import (
     ADAPTER,
     copy_adapter,
     forward_folded,
+    has_plain_layers,
     is_switched_off,
     merged,
     with_adapter,
@@ -153,7 +154,9 @@ def load_policy(config: RunConfig) -> Policy:
     base.to(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(config.seed)
-        model = with_adapter_beside(base, config, "CAUSAL_LM")
+        model = load(
+            f"model={config.model!r}: its adapter", with_adapter_beside, base, config=config, task_type="CAUSAL_LM"
+        )
     model.eval()  # dropout off everywhere, or the first ratio would not be exactly 1
     eos_ids, pad_id = _special_ids(tokenizer, base)
     inputs = frozenset(inspect.signature(base.forward).parameters)
@@ -168,6 +171,7 @@ def _fast_paths(
     """Return those that the settings allow and the model can take.
 
     In bfloat16 nothing is folded: W + s·B·A would round a small B·A away, and the policy would not be the one trained.
+    Nor are fused experts.
     """
     paths = {name for name in FAST_PATHS if config.uses(name)}
     if why_not_lean(model) is not None:
@@ -176,7 +180,7 @@ def _fast_paths(
         paths -= {"cuda_graphs"}
     if "lean_model" not in paths or device.type != "cpu" or not is_tiny:
         paths -= {"parallel_parts"}
-    if dtype == torch.bfloat16:
+    if dtype == torch.bfloat16 or not has_plain_layers(model):
         paths -= {"merged_rollout", "folded_update"}
     for compiled, folded in (("compiled_decode", "merged_rollout"), ("compiled_pass", "folded_update")):
         if device.type != "cpu" or not can_compile() or not {"lean_model", folded} <= paths:

@@ -12,6 +12,7 @@ from workbench.engine.critic import load_critic
 from workbench.engine.learned_reward import load_learned_reward
 from workbench.engine.learner import Learner
 from workbench.engine.limits import Yardstick
+from workbench.engine.lora import has_plain_layers
 from workbench.engine.policy import load_policy
 from workbench.engine.rewards import against_learned, make_judge
 from workbench.engine.rounds import step_of_round
@@ -69,7 +70,7 @@ def train(
             step_rewards,
             learned,
             critic,
-            Yardstick.of(policy),
+            Yardstick.of(policy) if has_plain_layers(policy.model) else None,
         )
         yield from _steps(learner, board, adapter_folder)
     finally:

@@ -23,8 +23,8 @@ class FastPath:
 
 _ALWAYS = ("It applies to every run.", "对每次训练都适用。")
 _FLOAT32 = (
-    "It needs float32: in bfloat16 a small B·A would be rounded away in the sum.",
-    "需要 float32：bfloat16 下很小的 B·A 会在相加时被舍入掉。",
+    "It needs float32, for in bfloat16 a small B·A would be rounded away in the sum, and no fused experts.",
+    "需要 float32（bfloat16 下很小的 B·A 会在相加时被舍入掉），且没有融合的专家层。",
 )
 _LLAMA = ("It needs a Llama-, Qwen2- or Qwen3-type model.", "需要 Llama、Qwen2 或 Qwen3 类模型。")
 FAST_PATHS: Mapping[str, FastPath] = {
@@ -108,9 +108,9 @@ FAST_PATHS: Mapping[str, FastPath] = {
         ),
         stages=("score", "update"),
         needs=(
-            "It needs float32, and a Llama-, Qwen2- or Qwen3-type model or one so small that operations cost more than "
-            "arithmetic.",
-            "需要 float32，并且是 Llama、Qwen2 或 Qwen3 类模型，或者模型小到调用开销超过算术。",
+            "It needs float32, and a Llama-, Qwen2- or Qwen3-type model or one without fused experts and so small that "
+            "operations cost more than arithmetic.",
+            "需要 float32，并且是 Llama、Qwen2 或 Qwen3 类模型，或者没有融合专家层且小到调用开销超过算术的模型。",
         ),
     ),
     "no_old_pass": FastPath(
