@@ -1,6 +1,8 @@
 import json
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from workbench.errors import ConfigError
@@ -50,6 +52,17 @@ HUGE = 10**400
 def test_a_bad_value_is_refused_in_a_sentence_that_begins_with_its_name(setting, bad):
     with pytest.raises(ConfigError, match=rf"^{setting}=.* is not allowed: it must be "):
         RunConfig(**{setting: bad})
+
+
+def test_scalars_of_numpys_and_paths_are_taken_as_pythons_own():
+    given = {"seed": np.arange(3)[2], "weight_decay": np.float32(0.5), "score_reference": np.False_}
+    paths = {"dataset": Path("my.jsonl"), "model": Path("models/mine"), "reward_funcs": [Path("mine.py:score")]}
+    config = RunConfig.from_mapping(given | paths | {"reward_weights": [np.float64(2)]})
+    expected = {"seed": 2, "weight_decay": 0.5, "score_reference": False, "dataset": "my.jsonl"}
+    expected |= {"model": "models/mine", "reward_funcs": ("mine.py:score",), "reward_weights": (2.0,)}
+    assert config == RunConfig(**expected)
+    assert {name: type(getattr(config, name)) for name in expected} == {name: type(v) for name, v in expected.items()}
+    assert json.loads(json.dumps(config.as_dict()))["reward_weights"] == [2.0]
 
 
 def test_an_unknown_setting_is_refused_with_the_list_of_settings():

@@ -2,7 +2,9 @@ import math
 import threading
 import time
 from dataclasses import asdict, fields
+from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +43,23 @@ def test_a_whole_number_knob_takes_a_whole_float_as_an_int_and_refuses_a_half():
         assert value == spec.low and type(value) is int
         with pytest.raises(KnobError, match=r"a whole number in \["):
             spec.check(spec.low + 0.5)
+
+
+def test_a_scalar_of_numpys_is_taken_as_pythons_own():
+    given = {
+        "num_generations": np.int64(8),
+        "beta": np.float32(0.5),
+        "use_bias_correction_kl": np.True_,
+        "top_k": np.uint8(3),
+    }
+    knobs = Knobs().changed(given | {"loss_type": np.str_("dapo"), "epsilon": Fraction(1, 4)})
+    expected = {"num_generations": 8, "beta": 0.5, "use_bias_correction_kl": True, "top_k": 3}
+    assert knobs == Knobs(**expected, loss_type="dapo", epsilon=0.25)
+    for name, value in (expected | {"loss_type": "dapo", "epsilon": 0.25}).items():
+        assert type(getattr(knobs, name)) is type(value)
+    for bad in (np.int64(1), np.float64(2.5), np.nan, np.True_, np.str_("8"), np.complex64(8), np.array([8])):
+        with pytest.raises(KnobError, match=r"num_generations=.* a whole number in"):
+            Knobs().changed({"num_generations": bad})
 
 
 def test_a_choice_knob_takes_each_of_its_choices_and_refuses_everything_else_listing_them():

@@ -9,6 +9,7 @@ from typing import Any
 from workbench.errors import ConfigError
 from workbench.run.bugs import BUGS
 from workbench.run.fastpaths import ALL, FAST_PATHS
+from workbench.run.plain import is_number, plain_value
 
 METHODS = ("grpo", "ppo", "dpo", "sft", "rft", "online_rft")
 
@@ -118,7 +119,7 @@ def _check(f: Any, value: Any) -> Any:
         tuple[str, ...]: _check_names,
         tuple[float, ...] | None: _check_weights,
     }
-    return checks[f.type](f, value)
+    return checks[f.type](f, plain_value(value))
 
 
 def _refuse(f: Any, value: Any, allowed: str) -> ConfigError:
@@ -159,13 +160,14 @@ def _check_optional_str(f: Any, value: Any) -> str | None:
 
 
 def _check_names(f: Any, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) and name for name in value):
+    names = tuple(map(plain_value, value)) if isinstance(value, (list, tuple)) else None
+    if names is None or not all(isinstance(name, str) and name for name in names):
         raise _refuse(f, value, "a list of names")
     choices = f.metadata["choices"]
-    for name in value:
+    for name in names:
         if choices and name not in choices:
             raise _refuse(f, name, f"among {', '.join(choices)}")
-    return tuple(value)
+    return names
 
 
 def _check_weights(f: Any, value: Any) -> tuple[float, ...] | None:
@@ -178,4 +180,4 @@ def _check_weights(f: Any, value: Any) -> tuple[float, ...] | None:
 
 def _is_finite(value: Any) -> bool:
     largest = sys.float_info.max  # compared, not converted: a huge int has no float
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and -largest <= value <= largest
+    return is_number(value) and -largest <= value <= largest

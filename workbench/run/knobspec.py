@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from workbench.errors import KnobError
+from workbench.run.plain import is_number, plain_value
 
 NextPhase = Literal["update", "sampling"]
 KnobGroup = Literal["sampling", "advantage", "loss", "selection", "kl", "update"]  # in the order of the data's path
@@ -54,6 +55,7 @@ class KnobSpec:
 
     def check(self, value: Any) -> Any:
         """Return `value` as this knob's type; raise KnobError, naming value and range, if it is not allowed."""
+        value = plain_value(value)
         if value is None and self.optional:
             return None
         if self.kind == "bool":
@@ -95,8 +97,7 @@ class KnobSpec:
 
     def _check_number(self, value: Any) -> float | int:
         assert self.low is not None and self.high is not None, f"{self.name}: a number has a range"
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or not self.low <= value <= self.high:  # NaN is in no range
+        if not is_number(value) or not self.low <= value <= self.high:  # NaN is in no range
             raise KnobError(self._refusal(value))
         if self.kind == "float":
             return float(value)
