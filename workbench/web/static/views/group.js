@@ -6,14 +6,12 @@ import { amount } from '../format.js';
 import { t } from '../i18n.js';
 import { icon } from '../icons.js';
 import { baselineOf, isZScore, pullsByKl, rewardsAreAll } from '../meaning.js';
-import { rewardName } from '../rewards.js';
 import { endedBeforeAStep, groupOf, selectedRow, shownMeasure, updateIndex, updatesOf, viewedRow } from '../select.js';
 import { state } from '../store.js';
 import { tip } from '../tooltip.js';
 import { drawRow, makeRow } from './grouprow.js';
+import { countNamed, rewardKeys } from './rewardkeys.js';
 import { rewardParts, rewardScale } from '../rewardscale.js';
-
-const MOST_KEYS = 3; // more reward functions are named in hovers
 
 /** @param {HTMLElement} column */
 export function mountGroup(column) {
@@ -167,13 +165,7 @@ function drawColumns(view, record, plan) {
   const names = rewardParts(record).map(({ name }) => name);
   const hasTruth = !!record?.completions.some((c) => c.true_reward != null);
   const measure = shownMeasure();
-  const keys = names
-    .slice(0, MOST_KEYS)
-    .map((name, i) =>
-      h('span', { class: 'key' }, h('i', { class: `part-${Math.min(i, 3)}` }), h('span', { text: rewardName(name) })),
-    );
-  if (names.length > MOST_KEYS) keys.push(moreKey(names));
-  if (hasTruth) keys.push(truthKey());
+  const named = countNamed(view.columns, names, hasTruth);
   const pushes = measuresOf(record).includes('advantage') ? 'advantage' : 'push';
   const key = [
     state.lang,
@@ -182,6 +174,7 @@ function drawColumns(view, record, plan) {
     hasTruth,
     hasSteps(record),
     names.join(),
+    named,
     plan.pages,
     plan.perPage,
     selectedRow(),
@@ -192,7 +185,7 @@ function drawColumns(view, record, plan) {
   view.columns.replaceChildren(
     h('span', { text: '#' }),
     head('result'),
-    h('span', { class: 'keys' }, head('reward'), ...keys),
+    h('span', { class: 'keys' }, head('reward'), ...rewardKeys(names, named, hasTruth)),
     head(pushes),
     head('length'),
     h(
@@ -235,18 +228,6 @@ function pagerNode(plan, record) {
     button('right', 1),
   );
 }
-
-const moreKey = (names) =>
-  tip(h('span', { class: 'key more', text: `+${names.length - MOST_KEYS}` }), () => ({
-    title: t('group.more_parts'),
-    text: names.map(rewardName).join('\n'),
-  }));
-
-const truthKey = () =>
-  tip(h('span', { class: 'key' }, h('i', { class: 'truth-key' }), t('group.true')), () => ({
-    title: t('group.true'),
-    text: t('group.true.help'),
-  }));
 
 function onRowsKey(event) {
   const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
