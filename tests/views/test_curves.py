@@ -240,3 +240,12 @@ def test_a_reward_functions_name_gives_way_to_its_number():
     written = texts(curves_figure(rows, []))
     assert any(">another… −0.339<" in text for text in written)
     assert any(">short 1<" in text for text in written)
+
+
+def test_of_many_reward_functions_those_that_end_farthest_from_zero_are_named():
+    rows = make_rows(4)
+    sizes = {"tiny": 0.001, "a": 0.1, "b": 0.2, "c": -0.9, "d": 0.4, "large": 1.33}
+    for row in rows:
+        row["reward_parts"] = sizes
+    written = " ".join(texts(curves_figure(rows, [])))
+    assert ">large 1.33<" in written and ">c −0.9<" in written and ">tiny" not in written

@@ -165,9 +165,15 @@ def end_labels(
         average = smoothed(curve.heights)[-1] if curve.heights else None
         if average is not None and (curve.line.label[0] or len(curves) == 1):
             ends.append((average, _end_label(curve, panel, colours, lang)))
-    ends = ends[: 1 + MOST_COMPONENTS]
+    ends = _largest(ends)
     heights = spread([end for end, _ in ends], LABEL_PITCH * (span[1] - span[0]), span)
     return [{"y": y, "text": text, "bgcolor": colours.sheet} for (_, text), y in zip(ends, heights, strict=True)]
+
+
+def _largest(ends: list[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Return the first and, of the others, those that end farthest from 0, in their order."""
+    kept = sorted(range(1, len(ends)), key=lambda i: -abs(ends[i][0]))[:MOST_COMPONENTS]
+    return [end for i, end in enumerate(ends) if i == 0 or i in kept]
 
 
 def percent(share: float) -> str:

@@ -8,15 +8,15 @@ import { countSteps, curve, emptyKey, extreme, viewedRow, viewedStep } from '../
 import { linear, path, pieces, tickDigits, ticks } from '../scale.js';
 import { state } from '../store.js';
 
-const COMPONENTS = 4;
+const COMPONENTS = 5; // reward functions with a line: of more, those that are largest at the end
 // Labels may lie on grid lines and knob marks.
 export const HALO = { 'paint-order': 'stroke', stroke: 'var(--sheet)', 'stroke-width': 4 };
-const TONES = ['var(--s2)', 'var(--s2)', 'var(--s3)', 'var(--s3)'];
+const TONES = ['var(--s2)', 'var(--s2)', 'var(--s3)', 'var(--s3)', 'var(--s3)'];
 
 /** @param {object} a  the axes of the plot  @returns {SVGElement[]} */
 export function rewardPanel(a) {
   const { lines: all, own } = rewardLines();
-  const lines = all.slice(0, 1 + COMPONENTS);
+  const lines = largest(all);
   const { y, grid } = scale(a, lines, own);
   if (!state.rows.length) return [...grid, emptyNote(a)];
   const dense = countSteps() > (a.right - a.left) / 4;
@@ -44,6 +44,12 @@ export function rewardPanel(a) {
       lines.map((each) => ({ ...each, end: y((isThick(each) ? smooth(each).ys : each.heights).findLast(known) ?? 0) })),
     ),
   ];
+}
+
+function largest([main, ...parts]) {
+  const end = ({ values }) => Math.abs(values.findLast(known) ?? 0);
+  const most = [...parts].sort((p, q) => end(q) - end(p)).slice(0, COMPONENTS);
+  return [main, ...parts.filter((part) => most.includes(part))];
 }
 
 const isThick = ({ is }) => is === 'main' || is === 'learned';
