@@ -27,6 +27,10 @@ def write(folder, kind, rows):
     return str(path)
 
 
+def nested(levels):
+    return "[" * levels + "]" * levels
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "json", "csv"])
 def test_rows_round_trip_with_their_columns(tmp_path, kind):
     loaded = load_examples(write(tmp_path, kind, ROWS))
@@ -57,6 +61,12 @@ def test_another_column_may_hold_the_prompt_and_missing_cells_are_none(tmp_path)
     assert loaded == [{"question": "a", "x": 1, "prompt": "a"}, {"question": "b", "x": None, "prompt": "b"}]
 
 
+def test_lists_within_lists_and_characters_beyond_the_first_plane_are_taken(tmp_path):
+    (tmp_path / "a.jsonl").write_text(f'{{"prompt": "\\ud83d\\ude00", "x": {nested(100)}}}')
+    [example] = load_examples(str(tmp_path / "a.jsonl"))
+    assert example["prompt"] == "😀" and str(example["x"]) == nested(100)
+
+
 @pytest.mark.parametrize("text", [",prompt,target\n0,a,1\n1,b,2\n", "prompt,target,\na,1,\nb,2,\n"])
 def test_a_column_of_a_table_without_a_name_is_left_out(tmp_path, text):
     (tmp_path / "a.csv").write_text(text)
@@ -78,6 +88,20 @@ def test_a_column_of_a_table_without_a_name_is_left_out(tmp_path, text):
         ("a.jsonl", '{"prompt": [{"role": "user"}]}', "row 1 .* is a list; .*role and content"),
         ("a.jsonl", '{"prompt": "a"}\n{"prompt"', "line 2 .* is not JSON"),
         ("a.jsonl", '["a"]', "row 1 .* is a list, not an object"),
+        (
+            "a.jsonl",
+            '{"prompt": "a"}\n{"prompt": "b\\ud800c"}',
+            r"row 2 of .* holds '\\ud800', half of a surrogate pair",
+        ),
+        ("a.jsonl", '{"prompt": [{"role": "user", "content": "\\udfff"}]}', r"row 1 of .* holds '\\udfff', half"),
+        ("a.jsonl", '{"prompt": "a", "target": ["\\ud83d"]}', r"row 1 of .* holds '\\ud83d', half of a surrogate pair"),
+        (
+            "a.jsonl",
+            f'{{"prompt": "a", "x": {nested(101)}}}',
+            "row 1 of .* has values nested more than 100 levels deep",
+        ),
+        ("a.jsonl", f'{{"prompt": "a"}}\n{nested(99999)}', "line 2 of .* has values nested more than 100 levels deep"),
+        ("a.json", nested(99999), "cannot be read: maximum recursion depth exceeded"),
         ("a.json", "{", "cannot be read"),
         ("a.json", '{"prompt": "a"}', "holds a dict, not a list"),
         ("a.csv", "prompt\na,b\n", "row 1 .* more cells"),

@@ -11,6 +11,7 @@ from workbench.errors import ConfigError
 from workbench.tasks.base import Example
 
 Row = dict[str, Any]
+MOST_LEVELS = 100  # of lists and objects in one another
 
 
 def load_examples(dataset: str, prompt_column: str = "prompt", split: str = "train") -> list[Example]:
@@ -30,6 +31,7 @@ def load_examples(dataset: str, prompt_column: str = "prompt", split: str = "tra
     blank = dict.fromkeys(names)
     examples = [{**blank, **row, "prompt": row.get(prompt_column)} for row in rows]
     for number, example in enumerate(examples, start=1):
+        _check_value(example, number, dataset)
         _check_prompt(example["prompt"], number, dataset)
     return examples
 
@@ -41,6 +43,26 @@ def examples_forever(examples: Sequence[Example], seed: int) -> Iterator[Example
     rng = random.Random(f"epochs-{seed}")
     while True:
         yield from rng.sample(examples, len(examples))
+
+
+def _check_value(value: Any, number: int, dataset: str, level: int = 0) -> None:
+    """Raise ConfigError if a row's value holds text that no tokenizer and no file takes, or is nested too deeply."""
+    if level > MOST_LEVELS and isinstance(value, (Mapping, list)):
+        raise ConfigError(f"row {number} of {dataset!r} has values nested more than {MOST_LEVELS} levels deep")
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(
+                f"row {number} of {dataset!r} holds {value[error.start]!r}, half of a surrogate pair: "
+                "text must be whole Unicode characters"
+            ) from error
+    elif isinstance(value, Mapping):
+        for part in (*value.keys(), *value.values()):
+            _check_value(part, number, dataset, level + 1)
+    elif isinstance(value, list):
+        for part in value:
+            _check_value(part, number, dataset, level + 1)
 
 
 def _check_prompt(prompt: Any, number: int, dataset: str) -> None:
@@ -82,7 +104,7 @@ def _read_file(path: Path, reader: Callable[[Path], list[Row]]) -> list[Row]:
         rows = reader(path)
     except ConfigError:
         raise
-    except (OSError, ValueError, csv.Error) as error:  # bad UTF-8, bad JSON and pyarrow's errors are ValueErrors
+    except (OSError, ValueError, RecursionError, csv.Error) as error:  # bad text, JSON and parquet are ValueErrors
         raise ConfigError(f"dataset file {str(path)!r} cannot be read: {error}") from error
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
@@ -102,6 +124,10 @@ def _read_jsonl(path: Path) -> list[Row]:
                 rows.append(json.loads(line))
             except json.JSONDecodeError as error:
                 raise ConfigError(f"line {number} of {str(path)!r} is not JSON: {error}") from error
+            except RecursionError as error:
+                raise ConfigError(
+                    f"line {number} of {str(path)!r} has values nested more than {MOST_LEVELS} levels deep"
+                ) from error
     return rows
 
 
