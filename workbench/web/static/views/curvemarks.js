@@ -89,12 +89,15 @@ export function cursor(a) {
 /** @param {object} a  @returns {SVGElement[]} */
 export function stepAxis(a) {
   const now = state.rows.length ? viewedStep() : null;
+  const anchor = (v) => (v === firstStep() ? 'start' : v === lastStep() ? 'end' : 'middle');
+  const wide = (text) => [...text].reduce((sum, c) => sum + a.font * (c > '⺀' ? 1 : 0.6), 0);
+  const reach = (v) => wide(compactStep(v)) / (anchor(v) === 'middle' ? 2 : 1);
+  const apart = (v) => Math.max(34, reach(v) + wide(t('run.step_n', { n: now })) / 2 + 4);
   const shown = stepTicks(firstStep(), lastStep(), 4).filter(
-    (v) => now == null || v === now || Math.abs(a.x(v) - a.x(now)) > 34,
+    (v) => now == null || v === now || Math.abs(a.x(v) - a.x(now)) > apart(v),
   );
   const kept = [];
   for (const v of shown) if (!kept.length || a.x(v) - a.x(kept.at(-1)) > 26) kept.push(v);
-  const anchor = (v) => (v === firstStep() ? 'start' : v === lastStep() ? 'end' : 'middle');
   const plain = kept
     .filter((v) => v !== now)
     .map((v) => label(a.x(v), a.bottom + 15, compactStep(v), { 'text-anchor': anchor(v), 'font-size': a.font }));

@@ -32,6 +32,7 @@ export function mountCurves(box) {
       ...klPanel(axes),
       ...knobMarks(axes),
       ...cursor(axes),
+      ...axes.front,
       ...stepAxis(axes),
     ]);
     setAttr(svg, 'aria-label', t('curves.label', { n: countSteps() }));
@@ -63,6 +64,7 @@ function layout(width, height) {
     klTop: height - axis - klHeight,
     bottom: height - axis,
     x: linear(firstStep(), lastStep(), left, right),
+    front: [], // what is written beside the panels: what is long lies over the cursor
   };
 }
 

@@ -16,21 +16,20 @@ export function klPanel(a) {
   const y = linear(Math.min(least * 1.06, step, 0), Math.max(most * 1.06, step, 0), a.bottom, a.klTop);
   a.klY = y;
   const shown = [0, step];
-  const grid = shown.flatMap((v) => [
-    line(a.left, y(v), a.right, y(v), { stroke: v ? 'var(--line)' : 'var(--line2)' }),
-    tickLabel(a, y(v) + 4, v ? tick(v, tickDigits([0, step])) : '0'),
-  ]);
+  const grid = shown.map((v) => line(a.left, y(v), a.right, y(v), { stroke: v ? 'var(--line)' : 'var(--line2)' }));
+  a.front.push(...shown.map((v) => tickLabel(a, y(v) + 4, v ? tick(v, tickDigits([0, step])) : '0')));
   const title = label(0, a.klTop - 9, t('curves.kl_title', { form: t(`kl.${klForm(state.record ?? state)}`) }), {
+    ...HALO,
     'font-size': a.font + 1,
     'font-weight': 650,
     fill: 'var(--ink)',
   });
+  a.front.push(title);
   const lines = pieces(steps.map(a.x), values);
   const now = metric(viewedRow(), 'kl');
   if (!lines.length)
     return [
       ...grid,
-      title,
       ...(state.rows.length
         ? [label(a.left + 8, a.bottom - 10, t('curves.no_kl'), { 'font-size': a.font, fill: 'var(--ink2)' })]
         : []),
@@ -39,7 +38,6 @@ export function klPanel(a) {
   const end = values.findLast(known);
   return [
     ...grid,
-    title,
     s('path', { d: path(area, y), fill: 'var(--kl)', 'fill-opacity': 0.13 }),
     s('path', {
       d: path(lines, y),

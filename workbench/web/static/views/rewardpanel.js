@@ -64,10 +64,10 @@ function scale(a, lines, own) {
   const y = linear(low, top * 1.06, a.rewardBottom, a.top);
   const values = ticks(low, top, Math.max(2, (a.rewardBottom - a.top) / 28));
   const number = (v) => tickLabel(a, y(v) + 4, tick(v, tickDigits(values)));
-  const grid = values.flatMap((v) => [
+  if (!own) a.front.push(...values.map(number));
+  const grid = values.map((v) =>
     line(a.left, y(v), a.right, y(v), { stroke: v === 0 ? 'var(--line2)' : 'var(--line)' }),
-    ...(own ? [] : [number(v)]),
-  ]);
+  );
   return { y, grid };
 }
 
