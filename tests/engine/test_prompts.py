@@ -7,6 +7,7 @@ from tokenizers.processors import TemplateProcessing
 from tests.engine.arrays import PROMPTS
 from workbench.engine.demonstrations import read_texts
 from workbench.engine.prompts import encode_prompts, render_prompt
+from workbench.engine.reward_model import whole_text
 from workbench.errors import ConfigError
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1+2=?"}]
@@ -35,8 +36,18 @@ def test_messages_without_a_chat_template_are_joined(make_policy):
     tokenizer = make_policy().tokenizer
     tokenizer.chat_template = None
     assert render_prompt(tokenizer, [*MESSAGES, {"role": "user", "content": None}]) == "Be brief.\n1+2=?\n"
+
+
+@pytest.mark.parametrize("has_template", [True, False])
+def test_a_content_given_as_parts_of_text_is_their_text(make_policy, chat_folder, has_template):
+    tokenizer = make_policy(chat_folder).tokenizer
+    if not has_template:
+        tokenizer.chat_template = None
     parts = [{"type": "text", "text": "1+"}, {"type": "text", "text": "2=?"}]
-    assert render_prompt(tokenizer, [MESSAGES[0], {"role": "user", "content": parts}]) == "Be brief.\n1+2=?"
+    messages = [MESSAGES[0], {"role": "user", "content": parts}]
+    assert render_prompt(tokenizer, messages) == render_prompt(tokenizer, MESSAGES)
+    if has_template:
+        assert whole_text(tokenizer, messages, []) == whole_text(tokenizer, MESSAGES, [])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Prompts as tokens: strings as they are, message lists through the chat template, padded on the left."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,10 +47,21 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, prompt: Any) -> str:
     if tokenizer.chat_template is None:
         return "\n".join(text_of([message]) for message in prompt)
     try:
-        return str(tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True))
+        return str(tokenizer.apply_chat_template(whole_contents(prompt), tokenize=False, add_generation_prompt=True))
     except (TemplateError, TypeError) as error:  # the template adds its strings to a content that is none
         reason = f"{type(error).__name__}: {error}"
         raise ConfigError(f"the model's chat template cannot render the prompt {prompt!r:.80}: {reason}") from error
+
+
+def whole_contents(messages: Sequence[Any]) -> list[Any]:
+    """Return the messages, those whose content is parts of text with it as one text: templates of language models
+    print such a list as Python writes it, or refuse it."""
+    return [{**message, "content": text_of([message])} if _is_parts(message) else message for message in messages]
+
+
+def _is_parts(message: Mapping[str, Any]) -> bool:
+    content = message.get("content")
+    return isinstance(content, list) and all(isinstance(p, Mapping) and p.get("type") == "text" for p in content)
 
 
 def check_in_table(policy: Policy, ids: Sequence[int]) -> None:

@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from workbench.engine.device import find_device
 from workbench.engine.loading import load, load_padding_tokenizer
+from workbench.engine.prompts import whole_contents
 from workbench.errors import ConfigError
 from workbench.run.config import RunConfig
 from workbench.tasks.base import Reward, Text
@@ -95,7 +96,7 @@ def whole_text(tokenizer: Any, prompt: Text, completion: Text) -> str:
     if isinstance(prompt, str):
         assert isinstance(completion, str), "a prompt that is a text has a completion that is one"
         return prompt + completion
-    return str(tokenizer.apply_chat_template([*prompt, *completion], tokenize=False))
+    return str(tokenizer.apply_chat_template(whole_contents([*prompt, *completion]), tokenize=False))
 
 
 def _load_model(name: str, location: str) -> Any:
