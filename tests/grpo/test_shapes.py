@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from jaxtyping import TypeCheckError
@@ -11,3 +14,34 @@ def test_a_wrong_shape_is_caught_when_shapes_are_checked(pytestconfig):
     logps = torch.zeros(2, 3)
     with pytest.raises(TypeCheckError):
         grpo_loss(logps, torch.zeros(2, 4), None, torch.zeros(2), torch.ones(2, 3))
+
+
+UNCHECKED = """
+import torch
+from workbench.grpo import grpo_loss
+
+logps, mask, advantages = torch.zeros(3, 2), torch.ones(3, 2), torch.ones(3)
+given = {"logps": logps, "old_logps": logps, "ref_logps": logps, "advantages": advantages, "mask": mask}
+wrong = {"mask": mask[:1], "old_logps": logps[:1, :1], "ref_logps": logps[:1], "advantages": advantages[:1]}
+for name, values in wrong.items():
+    try:
+        grpo_loss(**given | {name: values}, beta=0.1)
+    except ValueError as error:
+        print(error)
+"""
+
+
+def test_a_row_is_not_taken_for_every_row_where_shapes_are_not_checked():
+    done = subprocess.run([sys.executable, "-c", UNCHECKED], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "a tensor has the shape [3, 2], and its mask [1, 2]",
+        "a tensor has the shape [1, 1], and its mask [3, 2]",
+        "a tensor has the shape [1, 2], and its mask [3, 2]",
+        "there are 1 advantages for 3 completions",
+    ]
+
+
+def test_the_reference_gets_no_gradient():
+    logps, ref_logps = torch.zeros(2, 3, requires_grad=True), torch.ones(2, 3, requires_grad=True)
+    grpo_loss(logps, logps.detach(), ref_logps, torch.ones(2), torch.ones(2, 3), beta=0.1).loss.backward()
+    assert logps.grad is not None and ref_logps.grad is None

@@ -75,7 +75,8 @@ def grpo_loss(
     too if there are `ref_logps`, but then it is not in the loss. Padding may hold anything. With the `weights` of the
     whole batch (`batch_weights`), micro-batches add up to the batch exactly; without, the rows given are the batch.
 
-    Raises ValueError as `LossOptions` and `batch_weights` do, and for a beta or an entropy_coef that weighs nothing.
+    Raises ValueError as `LossOptions` and `batch_weights` do, for a beta or an entropy_coef that weighs nothing, and
+    for tensors whose shapes differ.
     Source: DeepSeekMath, https://arxiv.org/abs/2402.03300
 
     >>> logps, old_logps = torch.tensor([[0.6, 0.5]]).log(), torch.tensor([[0.4, 0.5]]).log()
@@ -104,16 +105,13 @@ def grpo_loss(
         entropy_coef=entropy_coef,
     )
     options.check_inputs(ref_logps, entropies, exact_kl)
-    ref_logps, entropies, exact_kl = (_cleaned(values, mask) for values in (ref_logps, entropies, exact_kl))
+    ref_logps = None if ref_logps is None else zero_padding(ref_logps.detach(), mask)
+    entropies, exact_kl = (None if values is None else zero_padding(values, mask) for values in (entropies, exact_kl))
     tokens = _tokens(logps, old_logps, advantages, mask, importance_sampling_level)
     if weights is None:
         weights = _own_weights(tokens, entropies, options)
     kl = kl_term(tokens.logps, ref_logps, tokens.ratio, kl_estimator, use_bias_correction_kl, exact_kl)
     return compose(tokens, kl, entropies, weights, options)
-
-
-def _cleaned(values: Float[Tensor, "B T"] | None, mask: Mask) -> Float[Tensor, "B T"] | None:
-    return None if values is None else zero_padding(values, mask)
 
 
 def _tokens(
@@ -124,6 +122,8 @@ def _tokens(
     level: str,
 ) -> Tokens:
     logps, old_logps = zero_padding(logps, mask), zero_padding(old_logps, mask)
+    if len(advantages) != len(logps):
+        raise ValueError(f"there are {len(advantages)} advantages for {len(logps)} completions")
     return Tokens(
         logps=logps,
         old_logps=old_logps,

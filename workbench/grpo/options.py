@@ -43,6 +43,12 @@ class LossOptions:
         check_level(self.importance_sampling_level)
         check_estimator(self.kl_estimator)
         check_quantile(self.top_entropy_quantile)
+        for name in ("beta", "epsilon", "epsilon_high", "delta", "entropy_coef"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise ValueError(f"{name}={value} is not at least 0")
+        if self.max_completion_length is not None and self.max_completion_length < 1:
+            raise ValueError(f"max_completion_length={self.max_completion_length} is not at least 1 token")
         if self.kl_estimator == "exact" and self.use_bias_correction_kl:
             raise ValueError(
                 "kl_estimator='exact' cannot go with use_bias_correction_kl=True: "

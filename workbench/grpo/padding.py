@@ -14,9 +14,13 @@ def zero_padding(values: Float[Tensor, "B T"], mask: Mask) -> Float[Tensor, "B T
     Padding may hold anything, NaN and infinities too: it is replaced, not multiplied by zero, so neither the value nor
     the gradient can see it. Do this before `exp`, never after: $0 \cdot \infty$ is NaN.
 
+    Raises ValueError where the shapes differ: one row would silently count as every row.
+
     >>> zero_padding(torch.tensor([[-1.5, float("nan")]]), torch.tensor([[1, 0]]))
     tensor([[-1.5000,  0.0000]])
     """
+    if values.shape != mask.shape:
+        raise ValueError(f"a tensor has the shape {list(values.shape)}, and its mask {list(mask.shape)}")
     values = values.to(torch.promote_types(values.dtype, torch.float32))
     return torch.where(mask.bool(), values, torch.zeros_like(values))
 
