@@ -43,7 +43,7 @@ class LossOptions:
         check_level(self.importance_sampling_level)
         check_estimator(self.kl_estimator)
         check_quantile(self.top_entropy_quantile)
-        for name in ("beta", "epsilon", "epsilon_high", "delta", "entropy_coef"):
+        for name in ("epsilon", "epsilon_high", "delta"):
             value = getattr(self, name)
             if value is not None and not value >= 0:
                 raise ValueError(f"{name}={value} is not at least 0")
