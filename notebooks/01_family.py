@@ -9,10 +9,10 @@
 # %% [markdown]
 # # The family · 算法家族
 #
-# GRPO, its variants and its neighbours, taken apart on numbers small enough to check. Each cell ends in an `assert`:
-# if the claim above it were false, the notebook would not run to its end. CPU, offline, under a minute.
+# GRPO, its variants and its neighbours, taken apart on numbers small enough to check. What is claimed is asserted: if
+# a claim were false, the notebook would not run to its end. CPU, offline, under a minute.
 #
-# 在能手算的小例子上拆开 GRPO、它的变体和近邻。每格末尾都有 `assert`：论断若不成立，笔记本就跑不完。
+# 在能手算的小例子上拆开 GRPO、它的变体和近邻。论断都有 `assert`：若不成立，笔记本就跑不完。
 # 只用 CPU，不联网，一分钟内。
 
 # %%
@@ -66,10 +66,11 @@ print(f"loss {loss.item():+.1e}, gradient norm {clipped.norm():.3f}")
 # %% [markdown]
 # ## What each loss does to a token that has left the band · 词元出带之后
 #
-# One token of a good completion (A = 1), as its ratio grows. The clip stops pushing at 1 + ε; sapo fades out; cispo
-# keeps its weight up to its cap; online never looks.
+# One token of a good completion (A = 1), as its ratio grows. The clip stops pushing at 1 + ε; sapo grows at first and
+# fades out far away; cispo grows up to its cap and stays there; online never looks.
 #
-# 好回答（A = 1）的一个词元，概率比逐渐变大：裁剪在 1 + ε 处停手，sapo 渐弱，cispo 到封顶前一直保留，online 根本不看。
+# 好回答（A = 1）的一个词元，概率比逐渐变大：裁剪在 1 + ε 处停手；sapo 先升，远处渐弱；cispo 升到封顶后保持不变；online
+# 根本不看。
 
 # %%
 ratios = torch.tensor([0.8, 1.0, 1.1, 1.3, 2.0, 4.0])
