@@ -166,6 +166,15 @@ def test_a_run_can_be_closed_at_any_event_and_closes_its_rewards_loop(make_confi
     assert not [thread for thread in threading.enumerate() if thread.name == "async-rewards"]
 
 
+def test_a_run_gives_torchs_threads_back_when_it_is_over(make_config, monkeypatch):
+    now = [6]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: now[0])
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: now.__setitem__(0, number))
+    events = trainer.train(make_config(max_steps=1), KnobBoard(Knobs(num_generations=2, max_completion_length=2)))
+    during = {now[0] for _ in events}
+    assert 1 in during and now == [6]
+
+
 def test_a_dataset_of_the_users_gives_the_prompts_in_an_order_that_the_seed_decides(make_config, tmp_path):
     dataset = tmp_path / "prompts.csv"
     dataset.write_text("question,target\n" + "".join(f"{i}+1=?,{i + 1}\n" for i in range(6)))

@@ -47,6 +47,7 @@ def train(
     task = get_task(config.task)
     examples = _examples(config)
     judge = make_judge(config, task, reward_funcs)
+    num_threads = torch.get_num_threads()  # the caller's, who goes on when the run is over
     try:
         policy = load_policy(config)
         use_threads(config, policy)
@@ -75,6 +76,7 @@ def train(
         yield from _steps(learner, board, adapter_folder)
     finally:
         judge.scorer.close()
+        torch.set_num_threads(num_threads)
 
 
 def _steps(learner: Learner, board: KnobBoard, adapter_folder: Path | None) -> Iterator[Progress | StepRecord]:
