@@ -82,8 +82,8 @@ _LOSSES = {
     "cispo": _variant(
         ("CISPO", "CISPO"),
         (
-            "No token loses its gradient: the ratio is a weight, capped at 5 (arXiv 2506.13585).",
-            "没有词元失去梯度：概率比只作权重，封顶为 5（arXiv 2506.13585）。",
+            "No token loses its gradient: the ratio is a weight, capped at 5 (arXiv 2506.13585). Few here reach the cap.",
+            "没有词元失去梯度：概率比只作权重，封顶为 5（arXiv 2506.13585），这里很少碰到。",
         ),
         loss_type="cispo",
         epsilon_high=5.0,
@@ -107,8 +107,8 @@ _LOSSES = {
     "two_sided_clip": _variant(
         ("Two-sided clip", "双侧裁剪"),
         (
-            "Caps the ratio of bad completions too, at δ = 4 (arXiv 2505.07291).",
-            "坏回答的概率比也封顶，δ = 4（arXiv 2505.07291）。",
+            "Caps the ratio of bad completions too, at δ = 4 (arXiv 2505.07291): a brake that is seldom needed here.",
+            "坏回答的概率比也封顶，δ = 4（arXiv 2505.07291）：防的是暴涨，这里很少碰到。",
         ),
         delta=4.0,
         epsilon_high=0.28,
@@ -135,7 +135,7 @@ _TOKENS = {
             "Bad completions that the policy has left behind are no longer learned from (arXiv 2512.02556).",
             "策略已远离的坏回答不再学习（arXiv 2512.02556）。",
         ),
-        off_policy_mask_threshold=0.02,
+        off_policy_mask_threshold=0.005,
     ),
     "mask_truncated": _variant(
         ("Truncated ones left out", "不计截断"),
