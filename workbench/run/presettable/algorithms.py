@@ -82,7 +82,7 @@ _LOSSES = {
     "cispo": _variant(
         ("CISPO", "CISPO"),
         (
-            "No token loses its gradient: the ratio is a weight, capped at 5 (arXiv 2506.13585). Few here reach the cap.",
+            "No token loses its gradient: the ratio is a weight, capped at 5 (arXiv 2506.13585). Here few reach it.",
             "没有词元失去梯度：概率比只作权重，封顶为 5（arXiv 2506.13585），这里很少碰到。",
         ),
         loss_type="cispo",
