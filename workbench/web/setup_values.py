@@ -65,7 +65,7 @@ def run_settings(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
     The form shows what its preset sets, so a field that was emptied takes that back; where something is needed there,
     the run is refused.
     """
-    settings = {name: None if value == "" else value for name, value in values.items()}
+    settings: dict[str, Any] = {name: None if value == "" else value for name, value in values.items()}
     settings["plain_paths"] = settings["plain_paths"] or []
     settings["reward_funcs"] = split_list(settings["reward_funcs"] or "")
     settings["reward_weights"] = [_number(part) for part in split_list(settings["reward_weights"] or "")] or None
