@@ -71,9 +71,10 @@ def grpo_loss(
     `tokenmasks` keeps; the KL is on all. $\bar H$ is the mean of the `entropies` of the high-entropy tokens, which
     carry its gradient. Unit: that of the advantages.
 
-    Detach `old_logps`; on-policy they are `logps.detach()`, and the ratio is exactly 1. The KL is shown at beta = 0
-    too if there are `ref_logps`, but then it is not in the loss. Padding may hold anything. With the `weights` of the
-    whole batch (`batch_weights`), micro-batches add up to the batch exactly; without, the rows given are the batch.
+    Detach `ref_logps` and `old_logps`; on-policy the latter are `logps.detach()`, and the ratio is exactly 1. The KL is
+    shown at beta = 0 too if there are `ref_logps`, but then it is not in the loss. Padding may hold anything. With the
+    `weights` of the whole batch (`batch_weights`), micro-batches add up to the batch exactly; without, the rows given
+    are the batch.
 
     Raises ValueError as `LossOptions` and `batch_weights` do, for a beta or an entropy_coef that weighs nothing, and
     for tensors whose shapes differ.
@@ -105,13 +106,16 @@ def grpo_loss(
         entropy_coef=entropy_coef,
     )
     options.check_inputs(ref_logps, entropies, exact_kl)
-    ref_logps = None if ref_logps is None else zero_padding(ref_logps.detach(), mask)
-    entropies, exact_kl = (None if values is None else zero_padding(values, mask) for values in (entropies, exact_kl))
+    ref_logps, entropies, exact_kl = (_cleaned(values, mask) for values in (ref_logps, entropies, exact_kl))
     tokens = _tokens(logps, old_logps, advantages, mask, importance_sampling_level)
     if weights is None:
         weights = _own_weights(tokens, entropies, options)
     kl = kl_term(tokens.logps, ref_logps, tokens.ratio, kl_estimator, use_bias_correction_kl, exact_kl)
     return compose(tokens, kl, entropies, weights, options)
+
+
+def _cleaned(values: Float[Tensor, "B T"] | None, mask: Mask) -> Float[Tensor, "B T"] | None:
+    return None if values is None else zero_padding(values, mask)
 
 
 def _tokens(
