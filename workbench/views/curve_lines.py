@@ -18,8 +18,7 @@ PART = "reward_parts/"
 MOST_POINTS = 1000  # a curve of more steps shows every n-th, and the newest
 SMOOTHING = 0.4  # weight of the newest step in the thick line
 LABEL_PITCH = 0.17  # of a panel's height, between two labels
-LONGEST_NAME = 12  # letters of a reward function's name, and
-LONGEST_LABEL = 16  # of a name with its number, that fit between the end of a line and the next panel
+LONGEST_LABEL = 16  # letters of a reward function's name and its number that fit between a line and the next panel
 MOST_COMPONENTS = 5  # reward functions that get a label; the others are thin lines with a hover text
 SCALES_APART = 4.0  # reward scales that differ by more than this factor do not share an axis
 
@@ -97,11 +96,11 @@ def reward_components(rows: Sequence[Row]) -> list[Line]:
     """Return a thin line for each reward function of the newest step: its share of the mean reward."""
     names = list(rows[-1].get("reward_parts", {})) if rows else []
     tones = ("s1", "s2", "s3")
-    labels = [(_fitted(reward_title(name, "en")), _fitted(reward_title(name, "zh"))) for name in names]
+    labels = [(reward_title(name, "en"), reward_title(name, "zh")) for name in names]
     return [Line(PART + name, labels[i], tones[min(i, 2)]) for i, name in enumerate(names)]
 
 
-def _fitted(name: str, room: int = LONGEST_NAME) -> str:
+def _fitted(name: str, room: int) -> str:
     return name if len(name) <= room else name[: room - 1].rstrip() + "…"
 
 
