@@ -1,6 +1,12 @@
 """`python app.py` with what cannot be used: one sentence on standard error, and no page."""
 
+import signal
 import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -40,3 +46,23 @@ def test_a_port_that_is_in_use_is_told_in_a_sentence_with_what_to_do(capsys):
         assert app.main(["--no-browser", "--port", str(port)]) == 2
     expected = f"app.py: port {port} is in use: stop what listens there, or let --port 0 take any free one\n"
     assert capsys.readouterr().err == expected
+
+
+def test_ctrl_c_ends_a_run_and_the_server_without_a_traceback(tmp_path):
+    command = [sys.executable, "app.py", "--no-browser", "--port", "0", "--runs-folder", str(tmp_path)]
+    root = Path(app.__file__).parent
+    server = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    address = server.stdout.readline().split()[-1]
+    headers = {"Content-Type": "application/json"}
+    start = urllib.request.Request(f"{address}/wb/do/start", b"{}", headers)
+    with urllib.request.urlopen(start, timeout=60) as answer:
+        assert answer.status == 200
+    while not list(tmp_path.glob("*/steps/*.npz")):
+        assert server.poll() is None
+        time.sleep(0.1)
+    server.send_signal(signal.SIGINT)
+    said = server.communicate(timeout=60)[1]
+    assert (server.returncode, said) == (0, "")
+    [folder] = tmp_path.iterdir()
+    assert RunFolder(folder).read().rows, "what was recorded stays"

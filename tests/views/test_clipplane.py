@@ -54,7 +54,7 @@ def test_the_sentence_says_why_there_is_nothing_to_see():
     assert why_all_one(token_marks(made, 0), 1, "en") == "Every ratio is exactly 1: one update per batch (μ = 1)"
     assert why_all_one(token_marks(made), 2, "en") is None
     dead = group(*(completion([[1.0, 1.0]], 0.0, Knobs()) for _ in range(3)), is_dead=True)
-    assert why_empty(dead, token_marks(dead), "en") == "3 equal rewards, so A = 0: no gradient"
+    assert why_empty(dead, token_marks(dead), "en") == "3 equal rewards, so A = 0: no gradient from them"
     silent = group(completion([[]], 1.0, Knobs()))
     assert "empty" in str(why_empty(silent, token_marks(silent), "en"))
     unscored = group(completion([[1.0]], 0.0, Knobs(), reward=None))

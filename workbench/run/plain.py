@@ -8,13 +8,15 @@ import numpy as np
 
 
 def plain_value(value: Any) -> Any:
-    """Return a scalar of numpy's as a number, switch or text of Python's, a path as a text, and all else as it is.
+    """Return numpy's scalars and arrays as Python's own values, a path as a text, and all else as it is.
 
     >>> plain_value(np.int64(8)), plain_value(np.float32(0.5)), plain_value(np.True_), plain_value(None)
     (8, 0.5, True, None)
+    >>> plain_value(np.array([1.0, 0.5]))
+    [1.0, 0.5]
     """
-    if isinstance(value, np.generic):
-        return value.item()
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 

@@ -15,8 +15,8 @@ CLIP_NAMES = NAMES | {cp.LIVE: "live", cp.OUTSIDE: "outside"}
 def in_two_lines(sentence: str) -> str:
     """Return `sentence` broken after its colon or first comma: half a panel's width is all it has.
 
-    >>> in_two_lines("8 equal rewards, so A = 0: no gradient")
-    '8 equal rewards,<br>so A = 0: no gradient'
+    >>> in_two_lines("8 equal rewards, so A = 0: no gradient from them")
+    '8 equal rewards,<br>so A = 0: no gradient from them'
     """
     for mark in ("：", ": first", ": one", "，", ", "):
         if mark in sentence:

@@ -20,8 +20,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "count_completions": ("completions (square-root scale)", "回答数（平方根刻度）"),
     "cut_off": ("cut off", "截断"),
     "dead_group": (
-        "{n} equal rewards, so A = 0: no gradient",
-        "{n} 个奖励相同，A = 0：没有梯度",
+        "{n} equal rewards, so A = 0: no gradient from them",
+        "{n} 个奖励相同，A = 0：奖励不给梯度",
     ),
     "gate_note": ("gate closing, never shut", "软门渐合，从不全关"),
     "gate_title": ("Soft-gated objective", "软门目标"),

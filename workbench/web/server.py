@@ -4,7 +4,7 @@ import asyncio
 import errno
 import gc
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -59,8 +59,8 @@ def serve(app: FastAPI, host: str, port: int, on_listening: LISTENING) -> None:
     Raises ConfigError if something else listens on the port.
     """
     config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1)
-    server = _AnnouncingServer(config, on_listening)
-    server.run()
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how one ends it: uvicorn has shut down by then, and says so this way
+        _AnnouncingServer(config, on_listening).run()
 
 
 class _AnnouncingServer(uvicorn.Server):

@@ -4,7 +4,9 @@ import { test } from 'node:test';
 globalThis.requestAnimationFrame = () => 0;
 
 const root = '../../../workbench/web/static/';
-const { baselineOf, isZScore, klForm, klName, pullsByKl, rewardsAreAll } = await import(`${root}meaning.js`);
+const { baselineOf, isZScore, klForm, klName, measureHelp, moversOf, rewardsAreAll } = await import(
+  `${root}meaning.js`
+);
 const { advantageFormula } = await import(`${root}views/grouprow.js`);
 const { set, state } = await import(`${root}store.js`);
 
@@ -68,9 +70,21 @@ test('with the mean over the batch as baseline, no group of equal rewards is dea
   assert.equal(baselineOf(of({ advantage_estimator: 'pass_at_k', pass_k: 4 }, { method: 'ppo' })), 'group');
 });
 
-test('a KL pulls where a policy gradient has it in its loss', () => {
-  assert.ok(pullsByKl(of({ beta: 0.1, kl_in: 'loss' })) && pullsByKl(of({ beta: 0.1 }, { method: 'ppo' })));
-  assert.ok(!pullsByKl(of({ beta: 0 })) && !pullsByKl(of({ beta: 0.1, kl_in: 'reward' })));
+test('a token without an advantage is moved by a KL in the loss and by the entropy bonus, if by anything', () => {
+  assert.equal(moversOf(of({ beta: 0.1, kl_in: 'loss' }), true), 'kl');
+  assert.equal(moversOf(of({ beta: 0.1 }, { method: 'ppo' }), true), 'kl');
+  for (const facts of [of({ beta: 0 }), of({ beta: 0.1, kl_in: 'reward' })])
+    assert.equal(moversOf(facts, true), 'nothing');
   for (const method of ['dpo', 'sft', 'rft', 'online_rft'])
-    assert.ok(!pullsByKl(of({ beta: 0.1 }, { method })), 'there the KL is only shown');
+    assert.equal(moversOf(of({ beta: 0.1 }, { method }), true), 'nothing', 'there the KL is only shown');
+  assert.equal(moversOf(of({ beta: 0, entropy_coef: 0.1 }), true), 'entropy');
+  assert.equal(moversOf(of({ beta: 0.1, entropy_coef: 0.1 }), true), 'both');
+  assert.equal(moversOf(of({ beta: 0.1, entropy_coef: 0.1 }), false), 'kl', 'the bonus does not count it');
+  assert.equal(moversOf(of({ beta: 0.1, entropy_coef: 0.1 }, { bug: 'logps_without_gradient' }), true), 'nothing');
+});
+
+test('the ratio is told of as it was made', () => {
+  assert.equal(measureHelp(of({}), 'ratio'), 'measure.ratio.help');
+  assert.equal(measureHelp(of({}, { bug: 'ratio_to_reference' }), 'ratio'), 'measure.ratio.help_ref');
+  assert.equal(measureHelp(of({}, { bug: 'ratio_to_reference' }), 'kl'), 'measure.kl.help');
 });

@@ -160,3 +160,15 @@ test('the address keeps the view, counts from 1 and forgets defaults', () => {
   readAddress('?measure=bogus&view=%3Cscript%3E');
   assert.deepEqual([state.measure, state.view], ['entropy', 'curves']);
 });
+
+test('a run that the server no longer knows is said to be in its folder, until another is shown', () => {
+  fresh({ folder: 'runs/one', news: 40 });
+  fresh({ source: 'tape', folder: null, news: 0 });
+  assert.equal(state.gone, 'runs/one', 'its news begin anew: it was started again');
+  fresh({ folder: 'runs/two', news: 3 });
+  assert.equal(state.gone, null);
+  fresh({ source: 'tape', folder: null, news: 9 });
+  assert.equal(state.gone, null, 'the recording was asked for');
+  fresh({ source: 'tape', folder: null, news: 0 });
+  assert.equal(state.gone, null, 'a recording is shown as before');
+});

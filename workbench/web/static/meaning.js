@@ -83,15 +83,16 @@ export const isZScore = (facts) =>
   (facts.knobs.advantage_estimator ?? 'grpo') === 'grpo' &&
   (facts.knobs.scale_rewards ?? 'group') === 'group';
 
-/**
- * Does a KL in the loss pull at the tokens, whatever their advantages?
- * @param {Facts} facts
- * @returns {boolean}
- */
-export const pullsByKl = (facts) => isInLoss(facts) && facts.bug !== 'logps_without_gradient';
-
 /** Does the ratio divide by the reference, by mistake? @param {Facts} facts  @returns {boolean} */
 export const isOverReference = ({ bug }) => bug === 'ratio_to_reference';
+
+/**
+ * The locale key of what a measure of the tokens is.
+ * @param {Facts} facts  @param {string} measure
+ * @returns {string}
+ */
+export const measureHelp = (facts, measure) =>
+  `measure.${measure}.help${measure === 'ratio' && isOverReference(facts) ? '_ref' : ''}`;
 
 /**
  * What may still move a token that its advantage does not push.
@@ -99,7 +100,8 @@ export const isOverReference = ({ bug }) => bug === 'ratio_to_reference';
  * @returns {'nothing'|'kl'|'entropy'|'both'}
  */
 export function moversOf(facts, bonus) {
-  const isLifted = bonus && facts.knobs.entropy_coef > 0 && facts.bug !== 'logps_without_gradient';
-  if (pullsByKl(facts)) return isLifted ? 'both' : 'kl';
+  if (facts.bug === 'logps_without_gradient') return 'nothing';
+  const isLifted = bonus && Boolean(facts.knobs.entropy_coef);
+  if (isInLoss(facts)) return isLifted ? 'both' : 'kl';
   return isLifted ? 'entropy' : 'nothing';
 }

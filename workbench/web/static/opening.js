@@ -17,7 +17,7 @@ export function readAddress(search) {
 /** Forget the run that was shown. @param {object} delta */
 export function resetRun(delta) {
   set({ run: delta.run, rows: [], first: delta.first ?? 0, past: null, events: [], record: null, recordError: null });
-  set({ playing: false, refused: null });
+  set({ playing: false, refused: null, gone: null });
 }
 
 /**

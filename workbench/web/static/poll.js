@@ -107,7 +107,10 @@ const untilTheEnd = () => (state.eta == null ? Infinity : 1e3 * state.eta + UNHU
 export function applyDelta(delta) {
   const first = state.run == null;
   const fresh = delta.run !== state.run;
+  // A server counts its news from 0.
+  const gone = fresh && state.run && delta.news < state.news && state.source === 'live' ? state.folder : null;
   if (fresh) resetRun(delta);
+  if (gone) set({ gone });
   // A page that was away for long goes on with the newest rows.
   if (delta.first > state.first + state.rows.length) set({ rows: [], first: delta.first });
   if (delta.record) keepGroup(delta.record);

@@ -48,6 +48,7 @@ export const state = {
   playing: false,
   tokenLine: 0,
   refused: null,
+  gone: null, // the folder of the run that was shown until the server was started again
 };
 
 const readers = [];

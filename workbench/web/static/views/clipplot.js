@@ -5,7 +5,7 @@ import { clipGeometry, clipMarks } from '../clipgeometry.js';
 import { derive, isDead } from '../derived.js';
 import { h, s, setAttr, sizeOf } from '../dom.js';
 import { t } from '../i18n.js';
-import { pullsByKl } from '../meaning.js';
+import { moversOf } from '../meaning.js';
 import { pictureOf } from '../objectives.js';
 import { pushGeometry, pushMarks } from '../pushgeometry.js';
 import { emptyKey, pinnedToken, selectedRow, updateIndex, updatesOf } from '../select.js';
@@ -55,7 +55,7 @@ function scene(record, width, height) {
     return { geometry, list, derived, says: list.length ? null : t('push.none') };
   }
   const geometry = clipGeometry(width, height, record, k, derived);
-  const dead = record && isDead(record) && t(pullsByKl(record) ? 'clip.dead_kl' : 'clip.dead');
+  const dead = record && isDead(record) && t(`clip.dead.${moversOf(record, true)}`);
   const says = record ? dead || null : state.rows.length ? null : t(emptyKey('clip.none'));
   return { geometry, list: record ? clipMarks(geometry, record, k, derived) : [], derived, says };
 }

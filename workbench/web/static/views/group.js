@@ -5,7 +5,7 @@ import { h, resize, setAttr, setChildren, setStyle, setText, sizeOf } from '../d
 import { amount } from '../format.js';
 import { t } from '../i18n.js';
 import { icon } from '../icons.js';
-import { baselineOf, isZScore, pullsByKl, rewardsAreAll } from '../meaning.js';
+import { baselineOf, isZScore, measureHelp, moversOf, rewardsAreAll } from '../meaning.js';
 import { endedBeforeAStep, groupOf, selectedRow, shownMeasure, updateIndex, updatesOf, viewedRow } from '../select.js';
 import { state } from '../store.js';
 import { tip } from '../tooltip.js';
@@ -82,8 +82,7 @@ const statsKey = (record) =>
   baselineOf(record) === 'batch' ? 'group.stats.batch' : isZScore(record) ? 'group.stats.help' : 'group.stats.line';
 
 // Without a reward for two of them nothing is equal either.
-const deadWords = (record) =>
-  record.std == null ? 'group.unscored' : pullsByKl(record) ? 'group.dead_kl' : 'group.dead';
+const deadWords = (record) => (record.std == null ? 'group.unscored' : `group.dead.${moversOf(record, true)}`);
 
 const pageOf = (plan) => Math.min(plan.pages - 1, Math.floor(selectedRow() / plan.perPage));
 let paging = { perPage: 8, pages: 1 };
@@ -193,7 +192,7 @@ function drawColumns(view, record, plan) {
       { class: 'strip-head' },
       tip(h('span', { text: t('group.strip', { measure: t(`measure.${measure}.in`) }) }), () => ({
         title: t(`measure.${measure}`),
-        text: [t(`measure.${measure}.help`), hasSteps(record) && t('group.strip.steps')].filter(Boolean).join('\n'),
+        text: [t(measureHelp(record, measure)), hasSteps(record) && t('group.strip.steps')].filter(Boolean).join('\n'),
       })),
       ...pager,
     ),

@@ -76,10 +76,10 @@ export function mountRunRow(root) {
     setText(back, t('run.back'));
     back.hidden = state.source !== 'live' || following() || viewedStep() === newestStep();
   });
-  watch(['phase', 'status', 'source', 'lang', 'eta', 'stepTime', 'connection', 'refused'], () => {
+  watch(['phase', 'status', 'source', 'lang', 'eta', 'stepTime', 'connection', 'refused', 'gone'], () => {
     const text = phaseText();
     setText(phase, text);
-    setAttr(phase, 'data-warn', state.refused ? '' : null);
+    setAttr(phase, 'data-warn', state.refused || state.gone ? '' : null);
   });
 }
 
@@ -135,6 +135,7 @@ const term = (name, text) => [h('b', { text: name }), `\n${text}\n`];
 function phaseText() {
   if (state.connection === 'lost') return t('phase.lost');
   if (state.refused) return translated(state.refused);
+  if (state.gone) return t('phase.gone', { folder: state.gone });
   if (state.source !== 'live') return '';
   if (state.status === 'failed') return t('phase.failed');
   const { phase } = state;

@@ -6,6 +6,7 @@ import { fixed, known, signedAmount, signedSmall } from '../format.js';
 import { t } from '../i18n.js';
 import { icon } from '../icons.js';
 import { clamp } from '../math.js';
+import { measureHelp } from '../meaning.js';
 import { breakLines } from '../plan.js';
 import {
   emptyKey,
@@ -170,7 +171,7 @@ function drawMeasures(node, record, measure) {
   const make = (i) =>
     tip(h('button', { type: 'button', role: 'radio' }), () => ({
       title: t(`measure.${measures[i]}`),
-      text: t(`measure.${measures[i]}.help`),
+      text: t(measureHelp(state.record ?? record, measures[i])),
     }));
   resize(node, measures.length, make).forEach((b, i) => {
     b.onclick = () => chooseMeasure(measures[i]);
