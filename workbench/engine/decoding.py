@@ -21,7 +21,7 @@ def decoding(
     if "shared_prefill" not in policy.fast_paths:
         prompts, num_generations = prompts.repeated(num_generations), 1
     if "lean_model" in policy.fast_paths:
-        yield LeanDecoder(policy.lean_weights("merged_rollout"), prompts, num_generations, room)
+        yield LeanDecoder(policy.lean_rollout(), prompts, num_generations, room)
         return
     with policy.merged() if "merged_rollout" in policy.fast_paths else nullcontext():
         yield Decoder(policy, prompts, num_generations)

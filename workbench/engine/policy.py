@@ -100,16 +100,20 @@ class Policy:
         """Within it the adapter is folded into the base weights: the same policy, faster, but without gradients."""
         return merged(self.model)
 
-    def lean_weights(self, if_folded: str) -> LeanWeights:
-        """Return the weights as they are now for our own forward pass, folded if that fast path may be taken."""
-        return lean_weights(self.model, is_folded=if_folded in self.fast_paths)
+    def lean_weights(self) -> LeanWeights:
+        """Return the weights as they are now for our own forward pass."""
+        return lean_weights(self.model, is_folded="folded_update" in self.fast_paths)
+
+    def lean_rollout(self) -> LeanWeights:
+        """Return the same to sample with, without gradients."""
+        return lean_weights(self.model, is_folded="merged_rollout" in self.fast_paths, has_gradient=False)
 
     def lean_reference(self) -> LeanWeights:
         """Return the reference's weights for our own forward pass. No layer is told to switch its adapter off."""
         if self.reference_adapter is None:
             return lean_weights(self.model, has_adapter=False)
         with self.reference():
-            return self.lean_weights("folded_update")
+            return self.lean_weights()
 
     def logits(
         self,

@@ -127,7 +127,7 @@ def scorer_of(policy: Policy, *, has_exact_kl: bool = False, entropy_has_gradien
         return PlainScorer(policy, has_exact_kl)
     reference = policy.lean_reference() if has_exact_kl else None
     holds_logits = has_exact_kl or entropy_has_gradient
-    return _lean_scorer(policy, policy.lean_weights("folded_update"), reference, holds_logits)
+    return _lean_scorer(policy, policy.lean_weights(), reference, holds_logits)
 
 
 def _lean_scorer(

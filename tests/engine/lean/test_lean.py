@@ -223,7 +223,7 @@ def test_what_it_does_not_know_of_a_llama_keeps_it_away(change, reason):
 def test_in_bfloat16_nothing_is_folded_and_the_first_ratio_is_still_1(make_policy, lean_folder):
     policy = make_policy(lean_folder, dtype="bfloat16")
     assert not {"merged_rollout", "folded_update"} & policy.fast_paths and "lean_model" in policy.fast_paths
-    weights = policy.lean_weights("folded_update")
+    weights = policy.lean_weights()
     assert not weights.layers[0].qkv.is_folded
     batch = sample_batch(policy, KNOBS)
     assert torch.equal(score(policy, batch).logps, score(policy, batch).logps)

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -15,6 +16,7 @@ from workbench.engine import sampling, speed
 from workbench.engine.lean import replayed
 from workbench.engine.lean.replayed import LOOK_EVERY, NUM_KEPT, is_replayed, sample_replayed
 from workbench.engine.lean.static import StaticStep, StepPlan
+from workbench.engine.lean.weights import lean_weights
 from workbench.engine.policy import Policy
 from workbench.engine.prompts import encode_prompts
 from workbench.engine.sampling import completion_room, sample_groups
@@ -99,9 +101,23 @@ def test_in_bfloat16_too_where_the_adapter_stays_beside_the_weights(make_policy,
     move_adapter(policy)
     finish(started(policy))
     (kept,) = policy.decode_steps.values()
-    fresh = policy.lean_weights("merged_rollout")
+    fresh = policy.lean_rollout()
     for layer, own in zip(fresh.layers, kept._weights.layers, strict=True):
-        assert torch.equal(layer.qkv.a, own.qkv.a) and torch.equal(layer.down.bs[0], own.down.bs[0])
+        assert torch.equal(layer.qkv.weight, own.qkv.weight) and torch.equal(layer.down.bs[0], own.down.bs[0])
+
+
+def test_below_the_weights_the_adapter_does_what_it_does_beside_them(make_policy, folder):
+    policy = make_policy(folder, plain_paths=("merged_rollout",))
+    move_adapter(policy)
+    beside, below = (lean_weights(policy.model, is_folded=False, has_gradient=grad) for grad in (True, False))
+    for layer, other in zip(beside.layers, below.layers, strict=True):
+        for name in ("qkv", "out", "gate_up", "down"):
+            one, two = getattr(layer, name), getattr(other, name)
+            x = torch.randn(5, one.weight.shape[1], generator=torch.Generator().manual_seed(0))
+            with torch.no_grad():
+                expected, found, plain = one(x), two(x), F.linear(x, one.weight, one.bias)
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+            assert (expected - plain).abs().max() > 1e-2, "the adapter does something"
 
 
 def test_the_reference_is_sampled_without_the_adapter(make_policy, folder):
@@ -266,7 +282,7 @@ def on_meta(value):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_step_on_another_device_keeps_everything_there(make_policy, folder, dtype):
-    weights = on_meta(make_policy(folder, dtype=dtype).lean_weights("merged_rollout"))
+    weights = on_meta(make_policy(folder, dtype=dtype).lean_rollout())
     sizes = {"num_rows": 8, "room": 64, "length": 64}
     choice = {"temperature": 0.7, "top_k": 5, "top_p": 0.8, "eos_ids": (1, 2), "pad_id": 0}
     decode = StaticStep(weights, StepPlan(**sizes, **choice))

@@ -77,7 +77,7 @@ def _started(policy: Policy, prompts: PromptBatch, knobs: Knobs, chances: Float[
         eos_ids=policy.eos_ids,
         pad_id=policy.pad_id,
     )
-    weights = policy.lean_weights("merged_rollout")
+    weights = policy.lean_rollout()
     decode = _step_for(policy, weights, plan)
     decode.start(weights, prompts, num_generations, chances)
     return decode

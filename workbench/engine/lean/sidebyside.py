@@ -82,7 +82,7 @@ class _Sampling:
         num_generations = knobs.num_generations
         if "shared_prefill" not in policy.fast_paths:
             prompts, num_generations = prompts.repeated(num_generations), 1
-        weights = policy.lean_weights("merged_rollout")
+        weights = policy.lean_rollout()
         self._prompts = LeanDecoder(weights, prompts, 1, 0)
         self._prompt_of = torch.arange(len(prompts.texts)).repeat_interleave(num_generations)
         self._num_padding = (~prompts.mask).sum(1) if prompts.has_padding else None

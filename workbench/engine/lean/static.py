@@ -16,7 +16,7 @@ from workbench.engine.drawing import NOT_FINITE, draw, likeliest, seen
 from workbench.engine.lean.decoder import LeanDecoder, Memory
 from workbench.engine.lean.functions import gated_silu, normed
 from workbench.engine.lean.heads import Angles, heads
-from workbench.engine.lean.weights import LeanLayer, LeanWeights, Projection
+from workbench.engine.lean.weights import LeanLayer, LeanWeights
 from workbench.engine.prompts import PromptBatch
 from workbench.engine.rollout import NUM_ALTERNATIVES, Rollout
 from workbench.errors import DivergedError
@@ -182,11 +182,4 @@ def _copy_weights(weights: LeanWeights, target: LeanWeights) -> None:
     """Copy what the adapter changes to where the target's is."""
     for layer, own in zip(weights.layers, target.layers, strict=True):
         for name in ("qkv", "out", "gate_up", "down"):
-            _copy_projection(getattr(layer, name), getattr(own, name))
-
-
-def _copy_projection(projection: Projection, own: Projection) -> None:
-    own.weight.copy_(projection.weight)
-    if own.a is not None and projection.a is not None and not own.is_folded:
-        for factor, new in zip((own.a, *own.bs), (projection.a, *projection.bs), strict=True):
-            factor.copy_(new)
+            getattr(own, name).take(getattr(layer, name))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from workbench.engine.lean.functions import FoldedLinear
 from workbench.engine.lora import ADAPTER
 
-Adapter = Literal["folded", "beside", "off"]
+Adapter = Literal["folded", "beside", "below", "off"]
 MODELS = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
 ROPE_TYPES = ("default", "linear", "llama3", "yarn")  # their angles do not depend on the sequence's length
 
@@ -21,7 +21,8 @@ ROPE_TYPES = ("default", "linear", "llama3", "yarn")  # their angles do not depe
 class Projection:
     """One or more linear layers with the same input, as one, with their adapters folded in, beside them, or left out.
 
-    `a` holds all their A, `bs` their B; beside the weights the B are one matrix. Without an adapter there are none.
+    `a` holds all their A, `bs` their B; unless they are folded the B are one matrix. Where no gradient is
+    wanted A may stand below the weights, as more rows of them and of the bias. Without an adapter there are neither.
     """
 
     weight: Float[Tensor, "O I"]
@@ -32,12 +33,24 @@ class Projection:
     is_folded: bool
 
     def __call__(self, x: Float[Tensor, "N I"]) -> Float[Tensor, "N O"]:
-        if self.a is None or (self.is_folded and not torch.is_grad_enabled()):
-            return F.linear(x, self.weight, self.bias)
-        if self.is_folded:
+        if self.is_folded and torch.is_grad_enabled():
             return FoldedLinear.apply(x, self.weight, self.bias, self.scaling, self.a, *self.bs)  # type: ignore[return-value]
+        result = F.linear(x, self.weight, self.bias)
+        if self.is_folded or not self.bs:
+            return result
         (b,) = self.bs
-        return F.linear(x, self.weight, self.bias) + F.linear(F.linear(x, self.a), b) * self.scaling
+        result, low = (result, F.linear(x, self.a)) if self.a is not None else result.split(b.shape, dim=1)
+        return result.addmm_(low, b.t(), alpha=self.scaling)
+
+    def take(self, other: "Projection") -> None:
+        """Copy what the adapter changes from another of this kind."""
+        self.weight.copy_(other.weight)
+        if self.is_folded:
+            return
+        for own, new in zip(self.bs, other.bs, strict=True):
+            own.copy_(new)
+        if self.a is not None and other.a is not None:
+            self.a.copy_(other.a)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,28 +121,34 @@ def _folded(layers: Sequence[Any]) -> Float[Tensor, "O I"]:
 
 def _projection(layers: Sequence[Any], adapter: Adapter) -> Projection:
     bases = [layer.get_base_layer() for layer in layers]
+    weights, dtype = [base.weight for base in bases], bases[0].weight.dtype
     bias = None if bases[0].bias is None else torch.cat([base.bias for base in bases])
-    is_folded = adapter == "folded" and bases[0].weight.dtype != torch.bfloat16
-    weight = _folded(layers) if is_folded else torch.cat([base.weight for base in bases])
     if adapter == "off":
-        return Projection(weight, bias, None, (), 0.0, False)
+        return Projection(torch.cat(weights), bias, None, (), 0.0, False)
+    scaling = layers[0].scaling[ADAPTER]
     a = torch.cat([layer.lora_A[ADAPTER].weight for layer in layers])
     bs = tuple(layer.lora_B[ADAPTER].weight for layer in layers)
-    if not is_folded:
-        a, bs = a.to(weight.dtype), (torch.block_diag(*bs).to(weight.dtype),)
-    return Projection(weight, bias, a, bs, layers[0].scaling[ADAPTER], is_folded)
+    if adapter == "folded" and dtype != torch.bfloat16:
+        return Projection(_folded(layers), bias, a, bs, scaling, True)
+    a, b = a.to(dtype), torch.block_diag(*bs).to(dtype)
+    if adapter == "below":
+        bias = None if bias is None else F.pad(bias, (0, len(a)))
+        return Projection(torch.cat([*weights, a.detach()]), bias, None, (b.detach(),), scaling, False)
+    return Projection(torch.cat(weights), bias, a, (b,), scaling, False)
 
 
-def lean_weights(model: Any, *, has_adapter: bool = True, is_folded: bool = True) -> LeanWeights:
+def lean_weights(
+    model: Any, *, has_adapter: bool = True, is_folded: bool = True, has_gradient: bool = True
+) -> LeanWeights:
     """Return the weights of a PEFT model that `why_not_lean` has nothing against, its adapter on or off as it is now.
 
     Without `has_adapter` they are the base model's, whatever the adapter is. With `is_folded` the adapter is folded in,
     W + s·B·A; gradients reach A and B all the same. In bfloat16 it stays beside the weights even so: a small B·A would
-    be rounded away, and an update would not change the policy at all.
+    be rounded away, and an update would not change the policy at all. Without `has_gradient` it costs one product less.
     """
     base, config = model.get_base_model(), model.config
     first = base.model.layers[0].self_attn
-    adapter = "off" if not has_adapter or first.q_proj.disable_adapters else "folded" if is_folded else "beside"
+    adapter = "off" if not has_adapter or first.q_proj.disable_adapters else _where(is_folded, has_gradient)
     return LeanWeights(
         layers=tuple(_layer(layer, adapter) for layer in base.model.layers),
         embedding=base.model.embed_tokens.weight.detach(),
@@ -141,6 +160,10 @@ def lean_weights(model: Any, *, has_adapter: bool = True, is_folded: bool = True
         eps=base.model.norm.variance_epsilon,
         rotary=base.model.rotary_emb,
     )
+
+
+def _where(is_folded: bool, has_gradient: bool) -> Adapter:
+    return "folded" if is_folded else "beside" if has_gradient else "below"
 
 
 def _layer(layer: Any, adapter: Adapter) -> LeanLayer:
