@@ -158,3 +158,16 @@ def test_any_causal_model_has_a_critic(make_config, any_folder, dtype):
     assert abs(record.metrics["explained_variance"]) < 10 and record.metrics["value_loss"] > 0
     assert all(np.abs(completion.values).max() > 0 for completion in completions_of(record))
     assert all(weight.dtype == torch.float32 for weight in learner.critic.trainable)
+
+
+def test_a_critic_folds_its_adapter_where_the_policy_does(make_config):
+    folds = [
+        make_learner(make_config(method="ppo", **settings)).critic.folds
+        for settings in ({}, {"dtype": "bfloat16"}, {"plain_paths": ("folded_update",)})
+    ]
+    assert folds == [True, False, False], "in bfloat16 a small B·A would be rounded away"
+
+
+def test_a_mixture_of_experts_has_a_critic(make_config, experts_folder):
+    learner = make_learner(make_config(method="ppo", model=str(experts_folder)))
+    assert take_step(learner, KNOBS).metrics["value_loss"] > 0

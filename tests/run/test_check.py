@@ -22,7 +22,8 @@ def test_what_is_not_there_is_found_out_before_the_run(settings, sentence):
 
 
 def test_a_hub_id_is_left_to_the_hub():
-    check_run(RunConfig(model="some-org/some-model", dataset="some-org/some-prompts"))
+    for dataset in ("some-org/some-prompts", "some-org/prompts-v1.1"):
+        check_run(RunConfig(model="some-org/some-model", dataset=dataset))
 
 
 def test_own_rewards_come_with_their_own_number_of_weights():

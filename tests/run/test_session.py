@@ -95,3 +95,15 @@ def test_a_run_that_was_interrupted_or_failed_says_so_and_does_not_seem_to_be_ov
     with pytest.raises(RuntimeError, match="ended after step 1 with KeyboardInterrupt: make a new Session"):
         next(session.run(1))
     assert [record.step for record in session.records] == [1]
+
+
+def test_a_step_that_could_not_be_kept_ends_the_run(make_config, monkeypatch):
+    def full(record):
+        raise OSError("disk full")
+
+    session = Session(make_config(), KNOBS, reward_funcs=[lambda completions, **columns: [0.0] * len(completions)])
+    monkeypatch.setattr(session.store, "append", full)
+    with pytest.raises(OSError, match="disk full"):
+        next(session.run())
+    with pytest.raises(RuntimeError, match="ended after step 0 with OSError"):
+        next(session.run())

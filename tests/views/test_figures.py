@@ -127,10 +127,13 @@ def test_the_histogram_counts_every_token_once_and_hatches_the_dead_ones():
     assert "clip band" in texts(figure)
 
 
-@pytest.mark.parametrize(("reach", "epsilon"), [(0.4, 0.2), (1.1, 0.2), (1.1, 0.0), (0.34, 0.01)])
+@pytest.mark.parametrize(
+    ("reach", "epsilon"),
+    [(0.4, 0.2), (1.1, 0.2), (1.1, 0.0), (0.34, 0.01), *((reach, 0.01) for reach in np.linspace(0.34, 3, 200))],
+)
 def test_bins_cover_the_axis_and_one_is_centred_on_ratio_1(reach, epsilon):
     edges = bin_edges(reach, epsilon)
-    assert edges[0] <= -reach and edges[-1] >= reach and len(edges) <= 62
+    assert edges[-1] >= reach * (1 - 1e-9) and len(edges) <= 61
     assert np.isclose(edges + edges[::-1], 0).all() and np.diff(edges).min() > 0 and not np.isclose(edges, 0).any()
 
 

@@ -1,5 +1,8 @@
 import pytest
+from fastapi import FastAPI
 from starlette.testclient import TestClient
+
+from workbench.web.guard import Guard
 
 JSON = {"content-type": "application/json"}
 
@@ -9,7 +12,13 @@ def test_the_server_answers_to_this_machines_names_on_any_port(client: TestClien
     assert client.get("/wb/spec", headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:7860", "", "10.0.0.8:7860"])
+def test_names_are_told_apart_without_their_case() -> None:
+    guard = Guard(FastAPI(), hosts=("MyBox",))
+    assert "name" in TestClient(guard).get("/x").json()["error"]
+    assert TestClient(guard, base_url="http://mybox:7860").get("/x").status_code == 404
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:7860", "", "10.0.0.8:7860", "["])
 def test_another_host_name_is_refused_so_that_dns_rebinding_fails(client: TestClient, host: str) -> None:
     answer = client.get("/wb/delta", headers={"host": host})
     assert answer.status_code == 403 and "name" in answer.json()["error"]
@@ -20,6 +29,7 @@ def test_another_host_name_is_refused_so_that_dns_rebinding_fails(client: TestCl
     [
         {"origin": "http://evil.example"},
         {"origin": "null"},
+        {"origin": "http://["},
         {"origin": "http://localhost:9999"},
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site"},

@@ -34,7 +34,7 @@ class Critic:
     optimizer: torch.optim.Optimizer
     autocast: Callable[[], AbstractContextManager]
     inputs: frozenset[str]  # the names of what the model's forward takes
-    is_tiny: bool  # so small that operations cost more than arithmetic
+    folds: bool  # as the policy does, see `Policy.folds`
     micro_batch_size: int
 
     @property
@@ -47,7 +47,7 @@ class Critic:
         given = {"input_ids": ids, "attention_mask": mask.long(), "position_ids": positions, "use_cache": False}
         taken = {name: value for name, value in given.items() if name in self.inputs}
         with self.autocast():
-            output = forward_folded(self.model, taken) if self.is_tiny else self.model(**taken)
+            output = forward_folded(self.model, taken) if self.folds else self.model(**taken)
         before = slice(-batch.completion_ids.shape[1] - 1, -1)
         return self.head(output.last_hidden_state[:, before].float())[..., 0]
 
@@ -116,6 +116,6 @@ def load_critic(config: RunConfig, policy: Policy) -> Critic:
         optimizer=torch.optim.AdamW(trained, lr=config.critic_learning_rate, weight_decay=0.0, fused=True),
         autocast=policy.autocast,
         inputs=frozenset(inspect.signature(base.forward).parameters),
-        is_tiny=policy.is_tiny,
+        folds=policy.folds,
         micro_batch_size=config.micro_batch_size,
     )

@@ -58,6 +58,11 @@ class Policy:
     reference_adapter: Mapping[str, Tensor] | None = None
     decode_steps: dict[Any, Any] = field(default_factory=dict)  # kept from step to step: see lean/replayed.py
 
+    @property
+    def folds(self) -> bool:
+        """Whether transformers' forward pass multiplies by W + s·B·A, made anew each time."""
+        return self.is_tiny and "folded_update" in self.fast_paths
+
     @cached_property
     def frozen(self) -> list[Tensor]:
         """All that is not trained: the base weights and the model's buffers."""
@@ -134,9 +139,8 @@ class Policy:
             "logits_to_keep": num_last,
         }
         taken = {name: value for name, value in inputs.items() if name in self.inputs}
-        is_folded = self.is_tiny and "folded_update" in self.fast_paths
         with self.autocast():
-            output = forward_folded(self.model, taken) if is_folded else self.model(**taken)
+            output = forward_folded(self.model, taken) if self.folds else self.model(**taken)
         return output.logits[:, -num_last:]
 
     def save_adapter(self, folder: Path) -> None:

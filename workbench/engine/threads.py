@@ -9,6 +9,7 @@ from workbench.engine.parallel import in_parallel
 from workbench.engine.policy import Policy
 from workbench.run.config import RunConfig
 
+_PRODUCTS = 32  # of the test's work
 _REPEATS = 3  # of each number of threads, the best of which counts
 _NO_SLOWER = 1.05  # a thread that gains nothing now costs nothing, and gains when its core is free again
 
@@ -40,7 +41,7 @@ def count_useful_threads(limit: int) -> int:
     """Return how many threads, at most `limit`, finish a work of many small products no later than fewer do."""
     best, shortest = 1, _seconds(1)
     number = 2
-    while number <= limit:
+    while number <= min(limit, _PRODUCTS):
         seconds = _seconds(number)
         if seconds > _NO_SLOWER * shortest:
             break
@@ -49,14 +50,14 @@ def count_useful_threads(limit: int) -> int:
 
 
 def _seconds(num_threads: int) -> float:
-    """Return the shortest time in which so many threads finish a work of the same size."""
+    """Return the shortest time in which so many threads, at most `_PRODUCTS`, finish a work of the same size."""
     x, weight = torch.ones(256, 128), torch.ones(128, 384)
 
     def work(times: int) -> None:
         for _ in range(times):
             (x @ weight).mul_(0.5)
 
-    shares = [32 // num_threads] * num_threads
+    shares = [_PRODUCTS // num_threads] * num_threads
     times = []
     for _ in range(_REPEATS):
         began = time.perf_counter()

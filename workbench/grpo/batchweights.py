@@ -43,7 +43,8 @@ def batch_weights(
     r"""Return `token_weights`, the tokens of `high_entropy_mask`, and their weights $1 / n$ in the entropy bonus.
 
     They are float32 unless the mask is float64. TRL takes the threshold and n per micro-batch, so with gradient
-    accumulation its bonus and its threshold depend on the split; these do not. Raises ValueError for an unknown loss
+    accumulation its bonus and its threshold depend on the split; these do not. TRL also ranks by each update's own
+    entropies; the engine gives those of sampling, for all μ updates. Raises ValueError for an unknown loss
     type, dr_grpo without its length, a share outside [0, 1] or a share below 1 without entropies.
 
     >>> import torch

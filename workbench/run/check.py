@@ -1,7 +1,6 @@
 """Whether a config can be run, found out before anything is changed: task, prompts, rewards, model are looked up."""
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -12,7 +11,7 @@ from workbench.run.knobs import Knobs
 from workbench.run.methodrules import check_together
 from workbench.tasks.base import RewardFunction, Task
 from workbench.tasks.demonstrations import demonstration_of
-from workbench.tasks.prompts import load_examples
+from workbench.tasks.prompts import is_hub_id, load_examples
 from workbench.tasks.registry import get_task
 from workbench.tasks.reward_models import check_reward_model, reward_model_name
 from workbench.tasks.rewards import check_distinct, is_reward_model, load_rewards, load_step_rewards, reward_name
@@ -30,7 +29,7 @@ def check_run(config: RunConfig, *, has_own_rewards: bool = False) -> None:
     if config.method in ("rft", "online_rft") and not has_own_rewards:
         _check_truth(config, task, functions)
     model_location(config.model)
-    is_on_hub = config.dataset is not None and _is_hub_id(config.dataset)
+    is_on_hub = config.dataset is not None and is_hub_id(config.dataset)
     if config.dataset is not None and not is_on_hub:
         examples = iter(load_examples(config.dataset, config.prompt_column, config.dataset_split))
     else:
@@ -92,9 +91,3 @@ def _check_truth(config: RunConfig, task: Task, functions: Sequence[RewardFuncti
             f"method={config.method!r} learns from correct completions, and reward_funcs={config.reward_funcs} do not "
             f"tell which are: add {task.name}.{truth.__name__}, or take another task or method"
         )
-
-
-def _is_hub_id(dataset: str) -> bool:
-    return (
-        not Path(dataset).expanduser().exists() and not Path(dataset).suffix and not dataset.startswith((".", "/", "~"))
-    )

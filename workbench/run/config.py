@@ -91,10 +91,13 @@ class RunConfig:
     def title(self) -> str:
         """What a run is called: by its own prompts, where it has some, or by the task.
 
-        >>> RunConfig().title, RunConfig(dataset="data/algebra.jsonl").title, RunConfig(dataset="openai/gsm8k").title
-        ('addition', 'algebra', 'gsm8k')
+        >>> RunConfig().title, RunConfig(dataset="data/algebra.jsonl").title, RunConfig(dataset="org/math-v1.1").title
+        ('addition', 'algebra', 'math-v1.1')
         """
-        return self.task if self.dataset is None else Path(self.dataset).stem
+        if self.dataset is None:
+            return self.task
+        path = Path(self.dataset)
+        return path.stem if path.suffix[1:].isalpha() else path.name
 
     def uses(self, fast_path: str) -> bool:
         """Return whether the engine may take that fast path, one of FAST_PATHS, where model and device allow it.

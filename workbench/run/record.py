@@ -43,7 +43,8 @@ class CompletionRecord:
     """One completion and everything that was computed about it.
 
     `logps_by_update[k]` are the log-probabilities in the forward pass of inner update k + 1, before that update's step;
-    `old_logps` are those of the first one, so the first ratio is exactly 1. `sampled_logps`, `entropy` and the top
+    `old_logps` are what the ratio divides by: those of the first one, so that its ratio is exactly 1, unless the run
+    asked for a pass of their own (`plain_paths`) or for a mistake (`bug`). `sampled_logps`, `entropy` and the top
     alternatives were recorded while sampling. `clipped` are the tokens whose gradient the clip made zero,
     `outside_band` all those outside [1 − ε, 1 + ε high]. A positive coefficient makes the token likelier.
     """

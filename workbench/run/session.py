@@ -55,7 +55,6 @@ class Session:
             record = self._next_record()
             if record is None:
                 return
-            self.store.append(record)
             done += 1
             yield record
 
@@ -75,7 +74,10 @@ class Session:
             sentence = f"this run ended after step {steps} with {kind}: make a new Session to train again"
             raise RuntimeError(sentence) from self._failure
         try:
-            return next((event for event in self._events() if isinstance(event, StepRecord)), None)
+            record = next((event for event in self._events() if isinstance(event, StepRecord)), None)
+            if record is not None:
+                self.store.append(record)
+            return record
         except BaseException as failure:
             self._failure = failure
             raise

@@ -1,7 +1,8 @@
 """What the page talks to: the run on show, the commands that change it, and the knobs.
 
 One training thread at a time. Commands may come from many tabs at once; each either does what it says or raises
-ConfigError or KnobError with one sentence and changes nothing.
+ConfigError or KnobError with one sentence and changes nothing. Only a restart that waits in vain for the run to stop
+has stopped it.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ class Workbench:
         self._open_engine = open_engine
         self._runs_folder = runs_folder
         self._preset = preset
-        self._lock = RLock()  # guards everything below: commands come from many threads
+        self._lock = RLock()  # held by whoever changes what is below; a reader looks at each once
         self._recording = shown
         self._store = shown
         self._stores = {shown.id: shown}
@@ -53,7 +54,8 @@ class Workbench:
 
     @property
     def state(self) -> State:
-        return self._runner.state if self._runner is not None else "idle"
+        runner = self._runner
+        return runner.state if runner is not None else "idle"
 
     def find_store(self, run: str) -> RunStore | None:
         return self._stores.get(run)
@@ -66,11 +68,13 @@ class Workbench:
 
     def knobs_and_pending(self) -> tuple[Knobs, dict[str, dict[str, Any]]]:
         """Return the knobs in use and the proposed changes, each with the step that will be the first to use it."""
-        if self._runner is None or not self._runner.is_active:
-            return self._store.knobs, {}
-        taken, proposed = self._board.read()
-        phase = self._runner.phase
-        next_step = max(self._store.newest_step, phase.step if phase else 0) + 1
+        with self._lock:
+            runner, store, board = self._runner, self._store, self._board
+        if runner is None or not runner.is_active:
+            return store.knobs, {}
+        taken, proposed = board.read()
+        phase = runner.phase
+        next_step = max(store.newest_step, phase.step if phase else 0) + 1
         changes = knob_differences(taken, proposed)
         return taken, {name: {"old": old, "new": new, "step": next_step} for name, (old, new) in changes.items()}
 
@@ -125,8 +129,9 @@ class Workbench:
 
     def set_knobs(self, changes: dict[str, Any]) -> None:
         """Propose knob changes; the next step uses them."""
-        self._running()
-        self._board.propose(**changes)
+        with self._lock:
+            self._running()
+            self._board.propose(**changes)
         self.news.tell()
 
     def show_recording(self) -> None:
@@ -138,15 +143,17 @@ class Workbench:
 
     def close(self, timeout_s: float = 5.0) -> bool:
         """Stop the training thread; return True if it ended in time."""
-        if self._runner is None:
+        runner = self._runner
+        if runner is None:
             return True
-        self._runner.stop()
-        return self._runner.join(timeout_s)
+        runner.stop()
+        return runner.join(timeout_s)
 
     def _running(self) -> Runner:
-        if self._runner is None or not self._runner.is_active:
+        runner = self._runner
+        if runner is None or not runner.is_active:
             raise ConfigError("no run is going on: start one first")
-        return self._runner
+        return runner
 
     def _begin(self, config: RunConfig, knobs: Knobs, *, paused_after_one_step: bool = False) -> None:
         folder = None

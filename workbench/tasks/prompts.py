@@ -81,6 +81,12 @@ def _check_prompt(prompt: Any, number: int, dataset: str) -> None:
         )
 
 
+def is_hub_id(dataset: str) -> bool:
+    """Return whether the name is one of the hub's, as it is of no file and no folder."""
+    path = Path(dataset).expanduser()
+    return not (path.exists() or path.suffix.lower() in _readers() or dataset.startswith(("/", "./", "../", "~")))
+
+
 def _read(dataset: str, split: str) -> list[Row]:
     path = Path(dataset).expanduser()
     readers = _readers()
@@ -90,9 +96,9 @@ def _read(dataset: str, split: str) -> list[Row]:
         raise ConfigError(f"dataset file {dataset!r} has an unknown extension; use one of {', '.join(readers)}")
     if path.exists():
         return _read_file(path, readers[path.suffix.lower()])
-    if path.suffix.lower() in readers or dataset.startswith(("/", "./", "../", "~")):
-        raise ConfigError(f"dataset file {dataset!r} does not exist; files may be {', '.join(readers)}")
-    return _read_hub(dataset, split)
+    if is_hub_id(dataset):
+        return _read_hub(dataset, split)
+    raise ConfigError(f"dataset file {dataset!r} does not exist; files may be {', '.join(readers)}")
 
 
 def _readers() -> dict[str, Callable[[Path], list[Row]]]:

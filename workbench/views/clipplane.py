@@ -25,7 +25,7 @@ class Marks:
 
     log_ratio: NDArray[np.float64]
     sign: NDArray[np.int64]  # of the advantage
-    kind: NDArray[np.int64]  # LIVE, OUTSIDE or DEAD
+    kind: NDArray[np.int64]  # LIVE, OUTSIDE, DEAD or MASKED
     completion: NDArray[np.int64]
     token: NDArray[np.int64]
     num_nan: int = 0

@@ -17,8 +17,7 @@ MOST_ROWS = 1000  # of one reply; whoever wants more asks again from `next`
 def page_delta(workbench: Workbench, run: str | None, since: int, events_since: int) -> dict[str, Any]:
     """Return the state of the run on show, and its rows and events from the given numbers on.
 
-    A page that knows another run, or more rows than there are, gets everything from the beginning: at most `MOST_ROWS`
-    rows a time.
+    A page that knows another run gets everything from the beginning: at most `MOST_ROWS` rows a time.
     """
     store = workbench.store
     if run != store.id:

@@ -52,7 +52,7 @@ def ratio_figure(group: GroupRecord, *, update: int = -1, theme: str = "light", 
 def bin_edges(reach: float, epsilon: float) -> np.ndarray:
     """Return bin edges over ±`reach` in ln r, with a bin centred on 0: ratio 1 is never split over two bars."""
     width = max(epsilon / 10, 2 * reach / (MOST_BINS - 1))
-    half = int(np.ceil(reach / width - 0.5))
+    half = int(np.ceil(reach / width - 0.5 - 1e-9))
     return (np.arange(-half, half + 2) - 0.5) * width
 
 

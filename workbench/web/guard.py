@@ -25,7 +25,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
         self._app = app
-        self._hosts = LOOPBACK | set(hosts)
+        self._hosts = LOOPBACK | {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,12 +40,20 @@ class Guard:
     def _refusal(self, scope: Scope) -> str | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if urlsplit(f"//{host}").hostname not in self._hosts:
+        if _name_of(f"//{host}") not in self._hosts:
             return f"this server does not answer to the name {host!r}; start it with --host to give it that name"
         if _is_closed(scope["path"]):
             return "this route is closed"
         if scope["method"] not in _SAFE_METHODS and not _is_same_origin(headers, host):
             return "requests that change something must come from the workbench's own page"
+        return None
+
+
+def _name_of(address: str) -> str | None:
+    """Return the host's name in an address, in small letters; None where it has none that can be read."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
         return None
 
 
@@ -56,6 +64,6 @@ def _is_closed(path: str) -> bool:
 
 def _is_same_origin(headers: Headers, host: str) -> bool:
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and origin.partition("://")[2] != host:
         return False
     return headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")

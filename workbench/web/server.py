@@ -74,7 +74,7 @@ class _AnnouncingServer(uvicorn.Server):
         if self.started:
             host = "localhost" if self.config.host in ("0.0.0.0", "::") else self.config.host
             port = self.servers[0].sockets[0].getsockname()[1]
-            self._on_listening(f"http://{host}:{port}")
+            self._on_listening(f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
 
 async def _check_port(host: str, port: int) -> None:

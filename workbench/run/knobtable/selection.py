@@ -48,9 +48,9 @@ class SelectionKnobs:
         takes_effect="update",
         label=("most undecided tokens", "最犹豫的词元"),
         help=(
-            "Learns only from this share of tokens, those where the policy is most undecided (0.2: the 80/20 rule). "
-            "1: from all. The KL still acts on all.",
-            "只从最犹豫的这部分词元学习（0.2 即八二法则）。1 表示全部。KL 仍作用于所有词元。",
+            "Learns only from this share of tokens, where the policy was most undecided as it sampled (0.2: the 80/20 "
+            "rule). 1: from all. The KL still acts on all.",
+            "只从采样时最犹豫的这部分词元学习（0.2 即八二法则）。1 表示全部。KL 仍作用于所有词元。",
         ),
     )
     entropy_coef: float = knob(
