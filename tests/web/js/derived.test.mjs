@@ -12,6 +12,7 @@ import {
   stepAt,
   tokenArrays,
 } from '../../../workbench/web/static/derived.js';
+import { pushGeometry } from '../../../workbench/web/static/pushgeometry.js';
 
 const near = (a, b, eps = 1e-12) => assert.ok(Math.abs(a - b) < eps, `${a} is not ${b}`);
 
@@ -169,4 +170,37 @@ test('equal rewards are a dead group only where nothing else tells the completio
     'a method that learns from what is right',
   );
   assert.ok(!isDead({ dead: false, completions: [still] }));
+});
+
+test('the KL is times the ratio where the loss has it so, and the numbers are those of the engine', () => {
+  const moved = { length: 2, advantage: 1, old: [-1.5, -1.7], ref: [-3, -1], logps: [[-1, -2]] };
+  const whole = { ...moved, clipped: ['00'], outside: ['00'], entropy: [0, 0] };
+  const knobs = { beta: 0.1, kl_estimator: 'k3', use_bias_correction_kl: true };
+  const kl = (more, method = 'grpo') => [...tokenArrays(whole, 0, { ...knobs, ...more }, method).kl];
+  const is = (values, wanted) => values.forEach((v, i) => near(v, wanted[i], 1e-4));
+  is(kl({}), [1.8718, 0.5321]);
+  is(kl({ kl_estimator: 'k2' }), [3.2974, 0.3704]);
+  is(kl({ importance_sampling_level: 'sequence' }), [1.2547, 0.7938]);
+  is(kl({}, 'ppo'), [1.8718, 0.5321]);
+  const plain = [1.1353, 0.7183];
+  for (const off of [{ beta: 0 }, { kl_in: 'reward' }, { use_bias_correction_kl: false }]) is(kl(off), plain);
+  is(kl({}, 'dpo'), plain);
+  const { tokens } = derive({ knobs, method: 'grpo', completions: [whole] }, 0);
+  is([...tokens[0].kl], [1.8718, 0.5321]);
+});
+
+test('a group of more tokens than the stack has arguments is derived, and drawn', () => {
+  const n = 200_000;
+  const all = (v) => new Array(n).fill(v);
+  const flags = ['0'.repeat(n)];
+  const long = { length: n, advantage: 2, old: all(-1), ref: null, logps: [all(-2)], clipped: flags, outside: flags };
+  const record = {
+    knobs: {},
+    method: 'dpo',
+    completions: [{ ...long, entropy: all(0.5), values: all(3), coefficients: [all(0.25)] }],
+  };
+  const derived = derive(record, 0);
+  assert.equal(derived.range.value, 3);
+  const geometry = pushGeometry(600, 300, record, 0, derived);
+  assert.ok(geometry.from < Math.log(0.1) && geometry.panels[0].high > 0.25);
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bounds, ema, klEstimates, quantile } from '../../../workbench/web/static/math.js';
+import { bounds, ema, klEstimates, quantile, span } from '../../../workbench/web/static/math.js';
 
 const near = (a, b, eps = 1e-12) => assert.ok(Math.abs(a - b) < eps, `${a} is not ${b}`);
 
@@ -39,4 +39,15 @@ test('quantile and ema skip gaps', () => {
   assert.equal(quantile([3, NaN, 1, 2], 0.5), 2);
   assert.ok(Number.isNaN(quantile([], 0.5)));
   assert.deepEqual(ema([1, null, 3], 0.5), [1, null, 2]);
+});
+
+test('the span of lists is that of their finite values and of those given first', () => {
+  assert.deepEqual(span([[3, NaN, null], [], Float64Array.of(-2, Infinity)]), [-2, 3]);
+  assert.deepEqual(span([[3]], 0, 0), [0, 3]);
+  assert.deepEqual(span([], 0, 1), [0, 1]);
+});
+
+test('a list longer than the stack has arguments has a span', () => {
+  const long = Float64Array.from({ length: 200_000 }, (_, i) => i - 1000);
+  assert.deepEqual(span([long, long], 0, 0), [-1000, 198_999]);
 });

@@ -1,6 +1,6 @@
 // What the views share about a group at one inner update: each token's numbers, the ranges of the colours, the counts.
-import { bounds, clamp, klEstimates, quantile } from './math.js';
-import { klName } from './meaning.js';
+import { bounds, clamp, klEstimates, quantile, span } from './math.js';
+import { isKlCorrected, klName } from './meaning.js';
 import { formOf, pictureOf } from './objectives.js';
 import { niceStep } from './scale.js';
 
@@ -23,11 +23,11 @@ const SHORTEST = Math.log(1e-8);
 /**
  * With sequence-level importance sampling every token shares the mean log-ratio.
  * @param {object} completion  @param {number} k  index of the inner update  @param {object} [knobs]
+ * @param {string} [method]
  * @returns {TokenArrays}
  */
-export function tokenArrays(completion, k, knobs = {}) {
+export function tokenArrays(completion, k, knobs = {}, method = 'grpo') {
   const n = completion.length;
-  const logps = numbers(completion.logps[k] ?? []);
   const log = logRatios(completion, k);
   if (knobs.importance_sampling_level === 'sequence' && n) log.fill(log.reduce((a, b) => a + b, 0) / n);
   const advantage = completion.advantages
@@ -44,7 +44,7 @@ export function tokenArrays(completion, k, knobs = {}) {
     dead,
     out,
     masked,
-    kl: klOf(completion, k, logps, klName({ knobs, completions: [completion] })),
+    kl: klOf(completion, k, log, knobs, method),
     entropy: numbers(completion.entropy),
     coefficient: completion.coefficients ? numbers(completion.coefficients[k]) : null,
     value: completion.values ? numbers(completion.values) : null,
@@ -56,10 +56,14 @@ function logRatios(completion, k) {
   return numbers(completion.logps[k] ?? []).map((v, t) => v - old[t]);
 }
 
-function klOf(completion, k, logps, name) {
+// As the loss has it, so that the tokens' mean is the step's number: times the ratio where the run corrects it.
+function klOf(completion, k, log, knobs, method) {
+  const name = klName({ knobs, method, completions: [completion] });
   if (name === 'exact') return completion.exact_kl ? numbers(completion.exact_kl[k]) : null;
-  const ref = completion.ref && numbers(completion.ref);
-  return ref && logps.map((v, t) => klEstimates(v, ref[t])[name]);
+  if (!completion.ref) return null;
+  const ref = numbers(completion.ref);
+  const weight = isKlCorrected({ knobs, method }) ? log.map(Math.exp) : null;
+  return numbers(completion.logps[k]).map((v, t) => klEstimates(v, ref[t])[name] * (weight ? weight[t] : 1));
 }
 
 /**
@@ -92,7 +96,7 @@ export function derive(record, k) {
 
 function computeDerived(record, k) {
   const picture = pictureOf(record.knobs, record.method);
-  const tokens = record.completions.map((c) => tokenArrays(c, k, record.knobs));
+  const tokens = record.completions.map((c) => tokenArrays(c, k, record.knobs, record.method));
   const sum = (key) => tokens.reduce((total, t) => total + t[key].reduce((a, b) => a + b, 0), 0);
   return {
     tokens,
@@ -111,7 +115,7 @@ function computeDerived(record, k) {
 // Ranges are shared by the group, so that colours of two completions can be compared.
 function ranges(record, tokens, picture) {
   const all = (key, map = (v) => v) => tokens.flatMap((t) => (t[key] ? Array.from(t[key], map) : []));
-  const widest = (key) => Math.max(0, ...all(key, Math.abs).filter(Number.isFinite));
+  const widest = (key) => span([all(key, Math.abs)], 0, 0)[1];
   const most = (key) => quantile(all(key, Math.abs), 0.99) || widest(key);
   const { high } = picture.form === 'clip' ? bounds(record.knobs) : { high: 1.2 };
   const pushes = Math.max(widest('advantage'), ...record.completions.map((c) => Math.abs(c.advantage ?? 0)));

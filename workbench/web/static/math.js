@@ -39,6 +39,24 @@ export function clamp(x, low, high) {
 }
 
 /**
+ * Least and greatest of the finite values of some lists, and of those given first. By a loop: as arguments of
+ * Math.max the tokens of a large group overflow the stack.
+ * @param {Iterable<ArrayLike<number>>} lists  @param {number} [low]  @param {number} [high]
+ * @returns {[number, number]}
+ */
+export function span(lists, low = Infinity, high = -Infinity) {
+  let [least, greatest] = [low, high];
+  for (const list of lists)
+    for (let i = 0; i < list.length; i += 1) {
+      const value = list[i];
+      if (!Number.isFinite(value)) continue;
+      if (value < least) least = value;
+      if (value > greatest) greatest = value;
+    }
+  return [least, greatest];
+}
+
+/**
  * Quantile of the finite values (nearest rank); NaN when there are none.
  * @param {ArrayLike<number>} values  @param {number} p  @returns {number}
  */

@@ -5,6 +5,14 @@ import { formOf } from './objectives.js';
 /** @typedef {{knobs: object, method?: string, bug?: string|null, completions?: object[]}} Facts */
 
 const isInLoss = ({ knobs, method }) => knobs.beta > 0 && knobs.kl_in !== 'reward' && formOf(knobs, method) !== 'none';
+
+/**
+ * Is the KL in the loss times the ratio?
+ * @param {Facts} facts
+ * @returns {boolean}
+ */
+export const isKlCorrected = (facts) => !!facts.knobs.use_bias_correction_kl && isInLoss(facts);
+
 const READS = ['sft', 'rft']; // the policy did not write the tokens, and the KL is summed over the vocabulary
 
 /**
@@ -74,14 +82,16 @@ export const rewardsAreAll = ({ knobs, method = 'grpo', bug }) =>
   knobs.advantage_estimator !== 'gdpo';
 
 /**
- * Is a completion's advantage its reward's z-score in the group?
+ * Is a completion's advantage its reward's z-score in the group, by the deviation that the page shows? That one divides
+ * by N − 1.
  * @param {Facts} facts
  * @returns {boolean}
  */
 export const isZScore = (facts) =>
   rewardsAreAll(facts) &&
   (facts.knobs.advantage_estimator ?? 'grpo') === 'grpo' &&
-  (facts.knobs.scale_rewards ?? 'group') === 'group';
+  (facts.knobs.scale_rewards ?? 'group') === 'group' &&
+  facts.knobs.std_ddof !== 0;
 
 /** Does the ratio divide by the reference, by mistake? @param {Facts} facts  @returns {boolean} */
 export const isOverReference = ({ bug }) => bug === 'ratio_to_reference';
@@ -93,6 +103,9 @@ export const isOverReference = ({ bug }) => bug === 'ratio_to_reference';
  */
 export const measureHelp = (facts, measure) =>
   `measure.${measure}.help${measure === 'ratio' && isOverReference(facts) ? '_ref' : ''}`;
+
+/** Does the loss have an entropy bonus? @param {Facts} facts  @returns {boolean} */
+export const hasEntropyBonus = ({ knobs, method }) => !!knobs.entropy_coef && formOf(knobs, method) !== 'none';
 
 /**
  * What may still move a token that its advantage does not push.

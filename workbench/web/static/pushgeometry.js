@@ -1,4 +1,5 @@
 // Where things are for a method without a ratio: every token at its probability and its gradient coefficient.
+import { span } from './math.js';
 import { ticks } from './scale.js';
 
 const RAREST = Math.log(1e-4);
@@ -13,10 +14,12 @@ export function pushGeometry(width, height, record, k, derived) {
   const [left, top, axis] = [big ? 62 : 52, 20, big ? 40 : 36];
   const panelWidth = width - left - 10;
   const plot = height - top - axis;
-  const rarest = Math.min(SMALL, ...derived.tokens.flatMap((_, row) => finite(record.completions[row].logps[k])));
+  const [rarest] = span(
+    record.completions.map((c) => c.logps[k] ?? []),
+    SMALL,
+  );
   const from = Math.max(RAREST, rarest * 1.05);
-  const pushes = derived.tokens.flatMap((t) => finite(t.coefficient));
-  const [low, high] = spanOf(pushes);
+  const [low, high] = pushRange(derived.tokens.map((t) => t.coefficient ?? []));
   const x = (log) => left + ((Math.min(0, Math.max(from, log)) - from) / -from) * panelWidth;
   const y = (value) => top + ((high - value) / (high - low)) * plot;
   const panel = { sign: 1, left, x, y, low, high, flat: [] };
@@ -24,11 +27,9 @@ export function pushGeometry(width, height, record, k, derived) {
   return { ...frame, form: 'none', symbol: 'π', from, to: 0, panels: [panel, panel], yTicks: ticks(low, high, 4) };
 }
 
-const finite = (list) => Array.from(list ?? []).filter((v) => Number.isFinite(v));
-
 // Zero is always on the axis, with a little air beyond the largest push.
-function spanOf(values) {
-  const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
+function pushRange(lists) {
+  const [low, high] = span(lists, 0, 0);
   const air = (high - low || 1) * 0.12;
   return [low - air, high + air];
 }
