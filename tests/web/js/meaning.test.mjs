@@ -4,10 +4,11 @@ import { test } from 'node:test';
 globalThis.requestAnimationFrame = () => 0;
 
 const root = '../../../workbench/web/static/';
-const { baselineOf, isZScore, klForm, klName, measureHelp, moversOf, rewardsAreAll } = await import(
+const { baselineOf, isKlCorrected, isZScore, klForm, klName, measureHelp, moversOf, rewardsAreAll } = await import(
   `${root}meaning.js`
 );
 const { advantageFormula } = await import(`${root}views/grouprow.js`);
+const { budgetNote } = await import(`${root}views/lower.js`);
 const { set, state } = await import(`${root}store.js`);
 
 const of = (knobs, more = {}) => ({ knobs, ...more });
@@ -87,4 +88,54 @@ test('the ratio is told of as it was made', () => {
   assert.equal(measureHelp(of({}), 'ratio'), 'measure.ratio.help');
   assert.equal(measureHelp(of({}, { bug: 'ratio_to_reference' }), 'ratio'), 'measure.ratio.help_ref');
   assert.equal(measureHelp(of({}, { bug: 'ratio_to_reference' }), 'kl'), 'measure.kl.help');
+});
+
+test('the KL is corrected in the loss alone', () => {
+  const knobs = { use_bias_correction_kl: true, beta: 0.1 };
+  assert.ok(isKlCorrected(of(knobs)) && isKlCorrected(of(knobs, { method: 'ppo' })));
+  for (const off of [{ beta: 0 }, { kl_in: 'reward' }, { use_bias_correction_kl: false }])
+    assert.ok(!isKlCorrected(of({ ...knobs, ...off })));
+  assert.ok(!isKlCorrected(of(knobs, { method: 'dpo' })));
+});
+
+const scored = (rewards, knobs = {}) => ({ ...of(knobs), completions: rewards.map((reward) => ({ reward })) });
+const formulaOf = (group, more, c) => advantageFormula({ ...group, ...more }, c);
+
+test('the formula of an advantage divides by what the engine does', () => {
+  const tiny = scored([3e-6, 2e-6, 1e-6, 4e-6]);
+  const means = { mean: 2.5e-6, std: 1.291e-6 };
+  const text = formulaOf(tiny, means, { reward: 4e-6, advantage: 0.0148 });
+  assert.equal(text, 'A = (4e−6 − 2.5e−6) / (1.3e−6 + 1e−4)');
+  const usual = scored([-1, -2, -1, -1.5]);
+  assert.equal(
+    formulaOf(usual, { mean: -1.375, std: 0.4787 }, { reward: -1, advantage: 0.783 }),
+    'A = (−1.00 − (−1.38)) / 0.48',
+  );
+  assert.equal(
+    formulaOf(usual, { mean: -1, std: 0, knobs: {} }, { reward: -1, advantage: 0 }),
+    'A = (−1.00 − (−1.00)) / (0.00 + 1e−4)',
+  );
+  assert.equal(formulaOf(usual, { mean: -1, std: 0, knobs: { std_eps: 0 } }, { reward: -1, advantage: 0 }), null);
+  const batch = scored([1, 0], { scale_rewards: 'batch' });
+  const by = (std) => formulaOf(batch, { mean: 0.5, std: 0.7 }, { reward: 1, advantage: 0.5 / (std + 1e-4) });
+  assert.equal(by(0.5), 'A = (1.00 − 0.50) / std(batch)');
+  assert.equal(by(0.001), 'A = (1.00 − 0.50) / (std(batch) + 1e−4)');
+});
+
+test('a deviation that divides by N is made from the one shown, which divides by N − 1', () => {
+  const group = scored([1, 0, 0, 0, null], { std_ddof: 0, std_eps: 0 });
+  const text = formulaOf(group, { mean: 0.25, std: 0.5 }, { reward: 1, advantage: 1.732 });
+  assert.equal(text, 'A = (1.00 − 0.25) / (0.50 · √(3/4))');
+  assert.ok(!isZScore(group) && isZScore(scored([1, 0], { std_ddof: 1 })));
+});
+
+test('no formula is made of a reward that does not apply', () => {
+  const group = scored([null, 2, 3]);
+  assert.equal(formulaOf(group, { mean: 2.5, std: 0.7 }, { reward: null, advantage: 0 }), null);
+});
+
+test('the budget says where it leaves an entropy bonus out', () => {
+  assert.equal(budgetNote(of({ entropy_coef: 0.01 })), 'budget.note_bonus');
+  assert.equal(budgetNote(of({ entropy_coef: 0 })), 'budget.note');
+  assert.equal(budgetNote(of({ entropy_coef: 0.01 }, { method: 'sft' })), 'budget.note');
 });

@@ -1,8 +1,8 @@
 // The slot under the tokens: budget and why-card, or the pinned token, or why the run failed. Its height never changes.
 import { h } from '../dom.js';
-import { fixed, share } from '../format.js';
+import { compact, share } from '../format.js';
 import { t, translated } from '../i18n.js';
-import { baselineOf } from '../meaning.js';
+import { baselineOf, hasEntropyBonus } from '../meaning.js';
 import { formOf } from '../objectives.js';
 import { countSteps, endedBeforeAStep, pinnedToken, updateIndex, updatesOf, viewedRow } from '../select.js';
 import { state, watch } from '../store.js';
@@ -49,6 +49,13 @@ function startCard() {
   );
 }
 
+/**
+ * What the budget is the share of: the bonus has no coefficient on the sampled token, so it is not counted.
+ * @param {object} record
+ * @returns {string} locale key
+ */
+export const budgetNote = (record) => (hasEntropyBonus(record) ? 'budget.note_bonus' : 'budget.note');
+
 function budget() {
   const shares = state.record.budget?.[updateIndex(updatesOf(state.record))] ?? {};
   const { knobs, method } = state.record;
@@ -71,7 +78,7 @@ function budget() {
       () => ({
         title: t(`budget.${part}`),
         text: t(`budget.${part}.help`),
-        rows: [[t('budget.sum'), fixed(shares[part], 4)]],
+        rows: [[t('budget.sum'), compact(shares[part])]],
       }),
     ),
   );
@@ -82,7 +89,7 @@ function budget() {
       'div',
       { class: 'head' },
       h('h2', { class: 'h2', text: t('budget.title') }),
-      h('span', { class: 'note quiet-note', text: total > 0 ? t('budget.note') : t('budget.none') }),
+      h('span', { class: 'note quiet-note', text: t(total > 0 ? budgetNote(state.record) : 'budget.none') }),
     ),
     h(
       'div',
@@ -107,7 +114,7 @@ function failure() {
       { class: 'head' },
       h('h2', { class: 'h2', text: t('failed.title', { n: state.phase?.step ?? countSteps() + 1 }) }),
     ),
-    h('p', { class: 'para strong', text: translated(error?.message) ?? t('failed.unknown') }),
+    message(translated(error?.message) ?? t('failed.unknown')),
     error?.detail
       ? tip(h('pre', { class: 'trace', tabindex: 0, text: lastLines(error.detail, 4) }), () => ({
           title: translated(error.message),
@@ -115,6 +122,12 @@ function failure() {
         }))
       : null,
   );
+}
+
+// A long message scrolls, and is whole in the hover.
+function message(text) {
+  const node = h('p', { class: 'para strong', tabindex: 0, text });
+  return tip(node, () => node.scrollHeight > node.clientHeight && { text });
 }
 
 // The cause is at the end of a traceback, and of several at the end of the first; all of it is one hover away.

@@ -1,9 +1,10 @@
 // The why-card: one question this step raises, two sentences, one line of evidence.
 import { derive, hasSteps, isDead } from '../derived.js';
 import { h } from '../dom.js';
-import { amount, fixed, known, share, signed } from '../format.js';
+import { amount, compact, fixed, share, signedAmount } from '../format.js';
 import { rich, t } from '../i18n.js';
-import { baselineOf, cancelOut, klForm } from '../meaning.js';
+import { span } from '../math.js';
+import { baselineOf, cancelOut, hasEntropyBonus, klForm } from '../meaning.js';
 import { metric, recorded, selectedCompletion, updateIndex, updatesOf, viewedRow } from '../select.js';
 import { state } from '../store.js';
 
@@ -15,6 +16,7 @@ import { state } from '../store.js';
 // The first rule that holds is the one shown: what is most surprising comes first.
 const RULES = [
   ['constant', (f) => f.record.bug === 'logps_without_gradient', stillFacts],
+  ['unscored', (f) => isDead(f.record) && f.record.std == null, unscoredFacts],
   ['dead', (f) => isDead(f.record), deadFacts],
   [
     'empty',
@@ -36,7 +38,7 @@ const RULES = [
     (f) => f.mu === 1 && f.flat,
     (f) => [
       ['why.f.mu', '1'],
-      ['why.f.loss', fixed(f.budget.loss, 3)],
+      ['why.f.loss', lossOf(f)],
     ],
   ],
   [
@@ -44,17 +46,11 @@ const RULES = [
     (f) => f.k === 0 && f.flat,
     (f) => [
       ['why.f.update', `1 / ${f.mu}`],
-      ['why.f.loss', fixed(f.budget.loss, 3)],
+      ['why.f.loss', lossOf(f)],
     ],
   ],
-  [
-    'cut',
-    (f) => cutShare(f) >= 0.25,
-    (f) => [
-      ['why.f.cut', share(cutShare(f))],
-      ['why.f.limit', String(f.record.knobs.max_completion_length ?? '–')],
-    ],
-  ],
+  ['full', (f) => cutShare(f) >= 0.25 && limitOf(f.record) < f.record.knobs.max_completion_length, cutFacts],
+  ['cut', (f) => cutShare(f) >= 0.25, cutFacts],
   [
     'clipped',
     (f) => lostShare(f.budget) >= 0.2,
@@ -79,10 +75,18 @@ const RULES = [
     (f) => [['why.f.beta', fixed(f.record.knobs.beta ?? 0)]],
   ],
   ['loss', (f) => Math.abs(f.budget.loss ?? 0) < 0.02 && cancelOut(f.record), lossFacts],
-  // The pull of k1 does not grow with the distance.
-  ['kl', (f) => klForm(f.record) !== 'k1' && f.budget.kl > Math.max(f.budget.up, f.budget.down) / 2, lossFacts],
+  ['kl', isHeldBack, lossFacts],
   ['watch', () => true, lossFacts],
 ];
+
+// The pull of k1 does not grow with the distance; and beside an entropy bonus, which is in no share, it may be small.
+function isHeldBack({ record, budget }) {
+  if (klForm(record) === 'k1' || hasEntropyBonus(record)) return false;
+  return budget.kl > Math.max(budget.up, budget.down) / 2;
+}
+
+// Three decimals show that it is almost 0; a large one has its own size.
+const lossOf = ({ budget }) => (Math.abs(budget.loss) < 100 ? fixed(budget.loss, 3) : compact(budget.loss));
 
 const mean = (values) => (values.length ? values.reduce((a, b) => a + b, 0) / values.length : NaN);
 const meanOf = (f, list) => mean(f.record.completions.flatMap((c) => (list(c) ?? []).filter((v) => v != null)));
@@ -92,21 +96,21 @@ function processFacts(f) {
   return [
     ['why.f.steps', String(steps.length)],
     ['why.f.steps_right', String(steps.filter((s) => s.reward > 0).length)],
-    ['why.f.step_mean', fixed(mean(steps.map((s) => s.reward)))],
+    ['why.f.step_mean', amount(mean(steps.map((s) => s.reward)))],
   ];
 }
 
 function learnedFacts(f) {
   return [
     ['why.f.learned', amount(f.record.mean)],
-    ['why.f.true', fixed(mean(f.record.completions.map((c) => c.true_reward).filter((v) => v != null)))],
+    ['why.f.true', amount(mean(f.record.completions.map((c) => c.true_reward).filter((v) => v != null)))],
   ];
 }
 
 function criticFacts(f) {
   return [
-    ['why.f.value', fixed(meanOf(f, (c) => c.values))],
-    ['why.f.loss', fixed(f.budget.loss, 3)],
+    ['why.f.value', amount(meanOf(f, (c) => c.values))],
+    ['why.f.loss', lossOf(f)],
   ];
 }
 
@@ -116,13 +120,11 @@ function rftFacts(f) {
 }
 
 function formFacts(f) {
-  const logs = derive(f.record, f.k)
-    .tokens.flatMap((t) => Array.from(t.log))
-    .filter(Number.isFinite);
-  const range = [Math.min(0, ...logs), Math.max(0, ...logs)].map((v) => fixed(Math.exp(v)));
+  const logs = derive(f.record, f.k).tokens.map((t) => t.log);
+  const range = span(logs, 0, 0).map((v) => amount(Math.exp(v)));
   return [
     ['why.f.furthest', range.join('–')],
-    ['why.f.loss', fixed(f.budget.loss, 3)],
+    ['why.f.loss', lossOf(f)],
   ];
 }
 
@@ -132,23 +134,55 @@ const cutShare = (f) =>
   f.record.completions.filter((c) => c.truncated).length / f.record.completions.length;
 const lostShare = (b) => (b.lost ?? 0) / Math.max(1e-12, (b.up ?? 0) + (b.down ?? 0) + (b.kl ?? 0) + (b.lost ?? 0));
 
+/**
+ * How many tokens the cut completions of a group had room for: fewer than the knob allows where prompt and completion
+ * fill the model's context.
+ * @param {object} record
+ * @returns {number|undefined}
+ */
+export function limitOf({ knobs, completions }) {
+  const cut = completions.filter((c) => c.truncated).map((c) => c.length);
+  return cut.length ? Math.max(...cut) : knobs.max_completion_length;
+}
+
+function cutFacts(f) {
+  return [
+    ['why.f.cut', share(cutShare(f))],
+    ['why.f.limit', String(limitOf(f.record) ?? '–')],
+  ];
+}
+
+// Counted in the step's groups: the metric leaves out those to which no reward applies.
+function deadShare({ groups, metrics }) {
+  if (!groups?.length) return share(metrics.frac_reward_zero_std);
+  return `${groups.filter((g) => g.dead).length} / ${groups.length}`;
+}
+
 function deadFacts(f) {
   return [
     ['why.f.reward', amount(f.record.mean)],
     ['why.f.std', amount(f.record.std)],
-    ['why.f.dead', share(metric(f.row, 'frac_reward_zero_std'))],
+    ['why.f.dead', deadShare(f.row)],
+  ];
+}
+
+function unscoredFacts(f) {
+  const { completions } = f.record;
+  return [
+    ['why.f.scored', `${completions.filter((c) => c.reward != null).length} / ${completions.length}`],
+    ['why.f.dead', deadShare(f.row)],
   ];
 }
 
 function stillFacts(f) {
-  return [...lossFacts(f), ['why.f.norm', fixed(f.row.updates?.[f.k]?.grad_norm, 3)]];
+  return [...lossFacts(f), ['why.f.norm', compact(f.row.updates?.[f.k]?.grad_norm)]];
 }
 
 function lossFacts(f) {
   return [
-    ['why.f.pushed_up', signed(f.budget.up)],
-    ['why.f.pushed_down', signed(-(f.budget.down ?? NaN))],
-    ['why.f.loss', fixed(f.budget.loss, 3)],
+    ['why.f.pushed_up', signedAmount(f.budget.up)],
+    ['why.f.pushed_down', signedAmount(-(f.budget.down ?? NaN))],
+    ['why.f.loss', lossOf(f)],
   ].filter(([, v]) => v !== 'NaN');
 }
 
@@ -162,20 +196,40 @@ function factsOf(record, row) {
 
 const ruleFor = (facts) => RULES.find(([, holds]) => holds(facts));
 
+/**
+ * On which side SAPO's gate closes sooner: that of the higher temperature.
+ * @param {object} knobs
+ * @returns {'good'|'bad'|'same'}
+ */
+export function soonerOf({ sapo_temperature_pos: good = 1, sapo_temperature_neg: bad = 1.05 }) {
+  return good === bad ? 'same' : good > bad ? 'good' : 'bad';
+}
+
 /** The question that a group raises. @param {object} record  @param {object} row  of its step  @returns {string} */
 export const questionOf = (record, row) => ruleFor(factsOf(record, row))[0];
+
+/**
+ * The numbers that show it.
+ * @param {object} record  @param {object} row  of its step  @returns {[string, string][]} locale key and value
+ */
+export function evidenceOf(record, row) {
+  const facts = factsOf(record, row);
+  return ruleFor(facts)[2](facts);
+}
 
 /** @returns {HTMLElement} */
 export function whyCard() {
   const { record } = state;
-  const facts = factsOf(record, viewedRow() ?? { metrics: {} });
-  const [name, , evidence] = ruleFor(facts);
+  const row = viewedRow() ?? { metrics: {} };
+  const facts = factsOf(record, row);
+  const [name] = ruleFor(facts);
   const values = {
     n: record.completions.length,
     cut: share(cutShare(facts)),
-    limit: known(record.knobs.max_completion_length) ? record.knobs.max_completion_length : '–',
+    limit: limitOf(record) ?? '–',
+    sooner: t(`why.gate.${soonerOf(record.knobs)}`),
   };
-  const lines = evidence(facts).map(([key, value]) => h('span', {}, `${t(key)} `, h('b', { text: value })));
+  const lines = evidenceOf(record, row).map(([key, value]) => h('span', {}, `${t(key)} `, h('b', { text: value })));
   return h(
     'div',
     { class: 'why', 'data-rule': name },
