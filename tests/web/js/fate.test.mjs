@@ -6,7 +6,7 @@ globalThis.requestAnimationFrame = () => 0;
 
 const root = '../../../workbench/web/static/';
 const { setLanguage, setTable, t } = await import(`${root}i18n.js`);
-const { fate, tokenTip } = await import(`${root}tips.js`);
+const { fate, precise, tokenTip } = await import(`${root}tips.js`);
 const { wayKey } = await import(`${root}views/grouprow.js`);
 
 for (const lang of ['en', 'zh'])
@@ -89,4 +89,33 @@ test('an advantage is said to do what it does in this run', () => {
   );
   assert.equal(key('logps_without_gradient', 'down'), 'group.way.constant');
   assert.equal(key('batch_mean_baseline', 'down'), 'group.way.batch.down');
+});
+
+test('what δ cuts is told of δ, whatever the sign, and only that', () => {
+  const at = (ratio, advantage, knobs) =>
+    fate(record(knobs, [completion(advantage, { logps: [[Math.log(ratio) - 1, -1]] })]), 0, 0, 0)[0];
+  const wide = { epsilon: 0.2, delta: 1.6 };
+  assert.equal(at(1.84, -1, wide), 'fate.dead_delta');
+  assert.equal(at(1.84, 1, wide), 'fate.dead_up', 'there 1 + ε is the tighter one');
+  assert.equal(at(0.7, -1, wide), 'fate.dead_down');
+  const tight = { epsilon: 0.5, delta: 1 };
+  assert.deepEqual([at(1.218, 1, tight), at(1.84, 1, tight)], ['fate.dead_delta', 'fate.dead_delta']);
+  assert.equal(at(1.84, -1, tight), 'fate.dead_delta', 'without δ it would learn');
+  assert.equal(at(0.4, -1, { epsilon: 0.5, delta: 0.3 }), 'fate.dead_down', '1 − ε holds it already');
+  const cut = [completion(-1, { logps: [[Math.log(1.84) - 1, -1]] })];
+  assert.equal(said(record({ ...wide, beta: 0 }, cut)), 'r is past δ, which caps it: **flat, nothing moves it.**');
+  assert.equal(
+    said(record({ ...wide, beta: 0 }, cut), 0, 'zh'),
+    'r 已超过 δ，被它封顶：**目标变平，没有什么能动它。**',
+  );
+});
+
+test('factors have the digits that make their product out, however small or large', () => {
+  assert.deepEqual([1.0374, -2.47, 0, 0.05216].map(precise), ['1.037', '−2.470', '0.000', '0.0522']);
+  assert.deepEqual([5.2156e-5, 875000, 0.00141, NaN].map(precise), ['5.216e−5', '8.75e5', '0.00141', 'NaN']);
+  setLanguage('en');
+  const rare = completion(1, { old: [-1, -1], logps: [[-11, -1]], clipped: ['00'], outside: ['00'] });
+  const { text, rows } = tokenTip(record({}, [rare]), 0, 0, 0);
+  assert.match(text, /^4.5e−5 times as likely/);
+  assert.equal(rows[0][1], 'r 4.54e−5');
 });

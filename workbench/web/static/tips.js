@@ -1,6 +1,6 @@
 // Words for hovers: what a metric or a token's numbers mean.
 import { derive } from './derived.js';
-import { compact, fixed, known, share, signed, small } from './format.js';
+import { amount, compact, exponent, fixed, known, share, signedAmount, small } from './format.js';
 import { gainOf } from './gradientparts.js';
 import { pick, t } from './i18n.js';
 import { isOverReference, moversOf } from './meaning.js';
@@ -15,6 +15,18 @@ import { state } from './store.js';
 export function metricTip(name, title, value = null) {
   const about = state.spec?.metrics[name] ?? state.spec?.metrics[name.replace(/^rewards\/[^/]+\//, 'rewards/*/')];
   return { title: value == null ? title : `${title} ${value}`, text: pick(about?.meaning), formula: about?.formula };
+}
+
+/**
+ * A factor or a product: three decimals, more digits where they would say little of it.
+ * @param {number|null|undefined} x
+ * @returns {string}
+ */
+export function precise(x) {
+  const size = Math.abs(x);
+  if (!known(x) || x === 0) return fixed(x, 3);
+  if (size < 1e-3 || size >= 1e4) return exponent(x, 3);
+  return fixed(x, size < 0.01 ? 5 : size < 0.1 ? 4 : 3);
 }
 
 /** A token as text: control characters made visible. @param {string} text  @returns {string} */
@@ -58,7 +70,7 @@ export function fate(record, row, token, k) {
 }
 
 function fateKey(record, row, token, k) {
-  const { tokens, picture } = derive(record, k);
+  const { tokens, picture, band } = derive(record, k);
   const [arrays, completion] = [tokens[row], record.completions[row]];
   if (!known(arrays.log[token])) return ['fate.unknown'];
   if (arrays.masked[token]) return whyMasked(record, completion, arrays, token, k);
@@ -68,9 +80,14 @@ function fateKey(record, row, token, k) {
   if (way === 'none') return ['fate.none'];
   if (record.bug === 'ratio_inverted') return [`fate.inverted_${arrays.dead[token] ? 'dead' : way}`];
   if (picture.form !== 'clip')
-    return [`fate.${arrays.out[token] ? 'capped' : 'weight'}_${way}`, { g: fixed(gainOf(record, row, token, k)) }];
+    return [`fate.${arrays.out[token] ? 'capped' : 'weight'}_${way}`, { g: amount(gainOf(record, row, token, k)) }];
+  if (arrays.dead[token] && isHeldByDelta(Math.exp(arrays.log[token]), way, band)) return ['fate.dead_delta'];
   return [`fate.${arrays.dead[token] ? 'dead' : arrays.out[token] ? 'out' : 'in'}_${way}`];
 }
+
+// Where min(r, δ) is what makes the objective flat. Without δ, A < 0 has no end above; for A > 0 δ is the cap only where
+// it is the tighter one.
+const isHeldByDelta = (ratio, way, { high, delta }) => ratio > delta && (way === 'up' ? delta < high : ratio > high);
 
 const wayOf = (value) => (value > 0 ? 'up' : value < 0 ? 'down' : 'none');
 
@@ -85,19 +102,19 @@ export function tokenTip(record, row, token, k) {
   const ratio = Math.exp(arrays.log[token]);
   const words = known(ratio)
     ? t(isOverReference(record) ? 'token.over_ref' : ratio >= 1 ? 'token.more' : 'token.less', {
-        r: fixed(ratio),
+        r: amount(ratio),
         old: share(Math.exp(completion.old?.[token])),
         now: share(Math.exp(completion.logps[k]?.[token])),
       })
     : t('token.unknown');
   const kl = arrays.kl?.[token];
   const rows = [
-    [t('measure.ratio'), `r ${fixed(ratio, 3)}`],
-    derived.picture.form !== 'none' && [t('measure.advantage'), `A ${signed(arrays.advantage[token])}`],
+    [t('measure.ratio'), `r ${precise(ratio)}`],
+    derived.picture.form !== 'none' && [t('measure.advantage'), `A ${signedAmount(arrays.advantage[token])}`],
     [t('measure.kl'), known(kl) ? `${t(`kl.${derived.kl}`)} ${compact(kl)}` : t('token.no_ref')],
     [t('measure.entropy'), `H ${fixed(arrays.entropy[token], 3)}`],
     arrays.coefficient && [t('measure.coefficient'), `c ${small(arrays.coefficient[token])}`],
-    arrays.value && [t('measure.value'), `V ${fixed(arrays.value[token])}`],
+    arrays.value && [t('measure.value'), `V ${amount(arrays.value[token])}`],
   ];
   return {
     title: t('token.title', { i: token + 1, text: visible(completion.tokens[token]) }),

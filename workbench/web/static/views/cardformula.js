@@ -1,11 +1,12 @@
 // The pinned token's objective and gradient with its numbers, in the form that the loss has.
 import { sequenceLogRatio } from '../derived.js';
 import { h } from '../dom.js';
-import { fixed, known, signed, small } from '../format.js';
+import { amount, fixed, known, signedAmount, small } from '../format.js';
 import { t } from '../i18n.js';
 import { gainOf, gradientParts } from '../gradientparts.js';
 import { bounds, clamp } from '../math.js';
 import { sigmoid } from '../objectives.js';
+import { precise } from '../tips.js';
 import { tip } from '../tooltip.js';
 import { sumText } from './steptrack.js';
 
@@ -15,9 +16,9 @@ import { sumText } from './steptrack.js';
  *   old: number, ref: number|undefined}} Facts
  */
 
-// Three decimals, so that the products are those of the numbers shown.
-const exact = (x) => fixed(x, 3);
-const paren = (x) => (x < 0 ? `(${exact(x)})` : exact(x));
+// Factors have digits enough that the products are those of the numbers shown; exponents are sums and need no more.
+const nats = (x) => fixed(x, 3);
+const paren = (x) => (x < 0 ? `(${precise(x)})` : precise(x));
 const em = (text) => h('b', { text });
 const quiet = (text) => h('span', { class: 'faint', text: ` ${text}` });
 const power = (text) => h('sup', { class: 'sup', text });
@@ -40,26 +41,28 @@ export function formula(f) {
 function advantageRows({ completion, token, arrays }) {
   if (completion.steps?.length) return [['advantage', [`A = ${sumText(completion, token)}`]]];
   if (!arrays.value) return [];
-  return [['critic', ['A = ', em(signed(arrays.advantage[token])), `, V = ${fixed(arrays.value[token])}`]]];
+  return [['critic', ['A = ', em(signedAmount(arrays.advantage[token])), `, V = ${amount(arrays.value[token])}`]]];
 }
 
 function ratioRow(f) {
-  const terms = `${exact(f.now)} + ${exact(-f.old)}`.replace('+ −', '− ');
+  const terms = `${nats(f.now)} + ${nats(-f.old)}`.replace('+ −', '− ');
   const byRow = f.record.knobs.importance_sampling_level === 'sequence';
-  return ['ratio', ['r = e', power(byRow ? t('card.sequence') : terms), ' = ', em(exact(f.ratio))]];
+  return ['ratio', ['r = e', power(byRow ? t('card.sequence') : terms), ' = ', em(precise(f.ratio))]];
 }
 
 const ROWS = {
   clip(f) {
     const band = bounds(f.record.knobs);
     const ratio = Math.min(f.ratio, band.delta);
+    const capped = f.ratio > band.delta ? 'min(r, δ)' : 'r';
     const held = clamp(f.ratio, band.low, band.high);
     const [free, cut] = [ratio * f.advantage, held * f.advantage];
+    const help = f.ratio > band.delta ? 'card.free.help_delta' : undefined;
     return [
       ratioRow(f),
-      ['free', [`r · A = ${exact(ratio)} × ${paren(f.advantage)} = `, em(exact(free))]],
-      ['held', [`clip(r) · A = ${exact(held)} × ${paren(f.advantage)} = `, em(exact(cut))]],
-      ['min', [`min(${exact(free)}, ${exact(cut)}) = `, em(exact(Math.min(free, cut)))]],
+      ['free', [`${capped} · A = ${precise(ratio)} × ${paren(f.advantage)} = `, em(precise(free))], help],
+      ['held', [`clip(r) · A = ${precise(held)} × ${paren(f.advantage)} = `, em(precise(cut))]],
+      ['min', [`min(${precise(free)}, ${precise(cut)}) = `, em(precise(Math.min(free, cut)))]],
     ];
   },
   gate(f) {
@@ -68,15 +71,15 @@ const ROWS = {
     const gate = sigmoid(temperature * (f.ratio - 1));
     return [
       ratioRow(f),
-      ['gate', [`σ(τ(r − 1)) = σ(${fixed(temperature)} × ${paren(f.ratio - 1)}) = `, em(exact(gate))]],
+      ['gate', [`σ(τ(r − 1)) = σ(${fixed(temperature)} × ${paren(f.ratio - 1)}) = `, em(precise(gate))]],
       [
         'soft',
         [
-          `4/τ · σ · A = ${exact((4 / temperature) * gate)} × ${paren(f.advantage)} = `,
-          em(exact(f.derived.picture.value(f.ratio, Math.sign(f.advantage)) * Math.abs(f.advantage))),
+          `4/τ · σ · A = ${precise((4 / temperature) * gate)} × ${paren(f.advantage)} = `,
+          em(precise(f.derived.picture.value(f.ratio, Math.sign(f.advantage)) * Math.abs(f.advantage))),
         ],
       ],
-      ['slope', ['g = r · 4σ(1 − σ) = ', em(exact(gainOf(f.record, f.row, f.token, f.k)))]],
+      ['slope', ['g = r · 4σ(1 − σ) = ', em(precise(gainOf(f.record, f.row, f.token, f.k)))]],
     ];
   },
   cap(f) {
@@ -84,7 +87,7 @@ const ROWS = {
     const note = f.ratio > cap ? [quiet(t('card.capped'))] : [];
     return [
       ratioRow(f),
-      ['weight', [`g = min(r, ${fixed(cap, 1)}) = `, em(exact(Math.min(f.ratio, cap))), ...note], 'card.cap.help'],
+      ['weight', [`g = min(r, ${fixed(cap, 1)}) = `, em(precise(Math.min(f.ratio, cap))), ...note], 'card.cap.help'],
     ];
   },
   phi(f) {
@@ -97,16 +100,16 @@ const ROWS = {
     const weight = gainOf(f.record, f.row, f.token, f.k);
     return [
       ratioRow(f),
-      ['whole', ['s = Π r = e', power(exact(log)), ' = ', em(exact(Math.exp(log)))]],
+      ['whole', ['s = Π r = e', power(nats(log)), ' = ', em(precise(Math.exp(log)))]],
       [
         'weight',
-        ['g = s', power(fixed(k, 1)), ' · e', power(`${fixed(lambda, 1)}(1 − s)`), ' = ', em(exact(weight))],
+        ['g = s', power(fixed(k, 1)), ' · e', power(`${fixed(lambda, 1)}(1 − s)`), ' = ', em(precise(weight))],
         'card.phi.help',
       ],
     ];
   },
   plain: (f) => [ratioRow(f), ['weight', ['g = ', em('1')], 'card.plain.help']],
-  none: (f) => [['likelihood', ['π = e', power(exact(f.now)), ' = ', em(fixed(Math.exp(f.now), 3))]]],
+  none: (f) => [['likelihood', ['π = e', power(nats(f.now)), ' = ', em(precise(Math.exp(f.now)))]]],
 };
 
 // ---- the gradient coefficient, and what it is made of where that is known

@@ -1,11 +1,11 @@
 // The pinned token: a sentence, the objective with its numbers, log-probs and KL, what else could have been said.
 import { unpin } from '../actions.js';
 import { h } from '../dom.js';
-import { compact, fixed, known, share } from '../format.js';
+import { amount, compact, fixed, known, share } from '../format.js';
 import { rich, t } from '../i18n.js';
 import { derive } from '../derived.js';
 import { klEstimates } from '../math.js';
-import { isOverReference, klForm } from '../meaning.js';
+import { isKlCorrected, isOverReference, klForm } from '../meaning.js';
 import { pinnedToken, selectedCompletion, selectedRow, updateIndex, updatesOf } from '../select.js';
 import { state } from '../store.js';
 import { chipColour } from '../theme.js';
@@ -49,7 +49,7 @@ function sentence({ record, row, k, completion, arrays, token, ratio, old, now, 
   const words = known(ratio)
     ? rich(isOverReference(record) ? 'card.likely_ref' : 'card.likely', {
         token: h('b', { class: 'mono', text }),
-        r: fixed(ratio),
+        r: amount(ratio),
         old: share(Math.exp(old)),
         now: share(Math.exp(now)),
       })
@@ -72,22 +72,28 @@ function sentence({ record, row, k, completion, arrays, token, ratio, old, now, 
 
 const pi = (sub) => [t('card.log_pi'), sub ? h('sub', { class: 'sub', text: sub }) : ''];
 
-function logps({ now, old, ref, arrays, token, record }) {
+function logps({ now, old, ref, arrays, token, record, ratio }) {
   const k = known(now) && known(ref) ? klEstimates(now, ref) : { k1: null, k2: null, k3: null };
   const used = klForm(record);
+  const corrected = (name) => name === used && isKlCorrected(record);
   const exact = used === 'exact' && arrays.kl ? [['exact', [t('kl.exact')], compact(arrays.kl[token])]] : [];
   const rows = [
     ['now', pi(''), fixed(now, 3)],
     ['old', pi('old'), fixed(old, 3)],
     ['ref', pi('ref'), known(ref) ? fixed(ref, 3) : t('token.no_ref')],
     ...exact,
-    ...['k1', 'k2', 'k3'].map((name) => [
-      name,
-      [name],
-      name === 'k1' && k.k1 != null && Math.abs(k.k1) >= 5e-4 ? fixed(k.k1, 3) : compact(k[name]),
-    ]),
+    ...['k1', 'k2', 'k3'].map((name) => {
+      const value = k[name] != null && corrected(name) ? ratio * k[name] : k[name];
+      const isPlain = name === 'k1' && value != null && Math.abs(value) >= 5e-4 && Math.abs(value) < 1e4;
+      return [name, [corrected(name) ? `r · ${name}` : name], isPlain ? fixed(value, 3) : compact(value)];
+    }),
   ];
-  const help = (name) => (name === 'old' && isOverReference(record) ? 'card.old.help_ref' : `card.${name}.help`);
+  const help = (name) =>
+    corrected(name)
+      ? 'card.corrected.help'
+      : name === 'old' && isOverReference(record)
+        ? 'card.old.help_ref'
+        : `card.${name}.help`;
   const cells = rows.flatMap(([name, label, value]) => [
     tip(h('dt', {}, ...label), () => ({ title: t(`card.${name}`), text: t(help(name)) })),
     h('dd', { class: name === used ? 'kl-used' : '', text: value }),
