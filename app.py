@@ -1,6 +1,7 @@
 """Open the workbench in a browser: `python app.py`. Flags to workbench and server; nothing else happens here."""
 
 import argparse
+import os
 import sys
 import threading
 import webbrowser
@@ -12,9 +13,8 @@ from workbench.imports import import_engine, quick_imports
 from workbench.run.config import RunConfig
 from workbench.run.knobs import KnobBoard
 from workbench.run.presets import get_preset
-from workbench.run.recorder import RunFolder
 from workbench.run.runner import Engine
-from workbench.run.store import RunStore
+from workbench.run.store import open_run
 from workbench.run.tapes import open_tape
 from workbench.run.workbench import Workbench
 
@@ -29,7 +29,9 @@ def open_engine(config: RunConfig, board: KnobBoard, adapter_folder: Path | None
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="See GRPO happen, and steer it, in a local web page.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is all of them (default: this machine only)"
+    )
     parser.add_argument(
         "--port", type=_port, default=7860, help="port to listen on; 0 takes any free one (default: 7860)"
     )
@@ -46,7 +48,7 @@ def main(arguments: list[str]) -> int:
     options = parse_arguments(arguments)
     try:
         get_preset(options.preset)
-        shown = open_tape() if options.run is None else _replay(options.run)
+        shown = open_tape() if options.run is None else open_run(options.run)
     except (ConfigError, KnobError) as error:
         return _refuse(error)
     workbench = Workbench(shown, open_engine, runs_folder=options.runs_folder, preset=options.preset)
@@ -58,6 +60,8 @@ def main(arguments: list[str]) -> int:
         serve(app, options.host, options.port, lambda address: _announce(address, not options.no_browser))
     except ConfigError as error:
         return _refuse(error)
+    if not workbench.close(timeout_s=0):
+        os._exit(0)  # the training thread is still importing: it cannot be told to stop, and has nothing to lose
     return 0
 
 
@@ -72,10 +76,6 @@ def _refuse(error: Exception) -> int:
     return 2
 
 
-def _replay(folder: Path) -> RunStore:
-    return RunStore.open(RunFolder(folder), title=folder.name, source="replay")
-
-
 def _announce(address: str, opens_browser: bool) -> None:
     print(f"GRPO workbench: {address}", flush=True)
     later = threading.Timer(4.5, import_engine)  # the first page is served first, then the slow imports begin
@@ -86,4 +86,7 @@ def _announce(address: str, opens_browser: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:  # before the server is there to be ended
+        sys.exit(130)

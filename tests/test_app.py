@@ -48,6 +48,12 @@ def test_a_port_that_is_in_use_is_told_in_a_sentence_with_what_to_do(capsys):
     assert capsys.readouterr().err == expected
 
 
+def test_an_address_that_is_none_is_told_in_a_sentence(capsys):
+    assert app.main(["--no-browser", "--host", "nowhere.invalid"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("app.py: cannot listen on nowhere.invalid, port 7860: ") and said.count("\n") == 1
+
+
 def test_ctrl_c_ends_a_run_and_the_server_without_a_traceback(tmp_path):
     command = [sys.executable, "app.py", "--no-browser", "--port", "0", "--runs-folder", str(tmp_path)]
     root = Path(app.__file__).parent
@@ -61,7 +67,9 @@ def test_ctrl_c_ends_a_run_and_the_server_without_a_traceback(tmp_path):
     while not list(tmp_path.glob("*/steps/*.npz")):
         assert server.poll() is None
         time.sleep(0.1)
-    server.send_signal(signal.SIGINT)
+    for _ in range(2):  # some press it twice
+        server.send_signal(signal.SIGINT)
+        time.sleep(0.05)
     said = server.communicate(timeout=60)[1]
     assert (server.returncode, said) == (0, "")
     [folder] = tmp_path.iterdir()

@@ -12,6 +12,7 @@ from workbench.errors import ConfigError, KnobError
 from workbench.run.config import RunConfig
 from workbench.run.knobs import Knobs
 from workbench.run.session import Session
+from workbench.run.store import open_run
 
 __version__ = "0.1.0"
-__all__ = ["ConfigError", "KnobError", "Knobs", "RunConfig", "Session"]
+__all__ = ["ConfigError", "KnobError", "Knobs", "RunConfig", "Session", "open_run"]

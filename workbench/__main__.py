@@ -5,7 +5,9 @@ on standard error, with exit code 2.
 """
 
 import argparse
+import io
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -27,6 +29,8 @@ Row = Mapping[str, Any]
 
 
 def main(arguments: list[str] | None = None) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may know fewer letters than the help has
     options = _parser().parse_args(arguments)
     try:
         for row in options.rows(options):
@@ -39,6 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return 0
 
 
@@ -62,7 +69,10 @@ def _train(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def _replay(options: argparse.Namespace) -> Iterator[Row]:
-    for row in RunFolder(options.folder).read().rows:
+    rows = RunFolder(options.folder).read().rows
+    if not rows:
+        raise ConfigError(f"{options.folder} holds no step: the run ended before its first")
+    for row in rows:
         yield {"step": row["step"], **row["metrics"]}
 
 
@@ -101,7 +111,10 @@ def _parser() -> argparse.ArgumentParser:
         help=f"knobs: {', '.join(knob_specs())}; may be repeated",
     )
     train.add_argument(
-        "--reward", action="append", metavar="NAME", help="a task's reward, or file.py:function; may be repeated"
+        "--reward",
+        action="append",
+        metavar="NAME",
+        help="a task's reward, one of TRL's, file.py:function or a model; may be repeated",
     )
     train.add_argument(
         "--reward-weight", action="append", type=_number_or_text, metavar="W", help="one for each reward"
@@ -118,17 +131,23 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--json", action="store_true", help="print one JSON object a line")
     replay = commands.add_parser("replay", help="print the metrics of a recorded run")
     replay.set_defaults(rows=_replay)
-    replay.add_argument("folder", type=Path, metavar="DIR")
+    replay.add_argument("folder", type=Path, metavar="DIR", help="the run's folder")
     replay.add_argument("--json", action="store_true", help="print one JSON object a line")
     return parser
 
 
 def _add_setting(parser: argparse.ArgumentParser, f: Any) -> None:
-    flag, shared = f"--{f.name.replace('_', '-')}", {"dest": f.name, "default": None, "help": f.metadata["help"]}
+    flag, shared = f"--{f.name.replace('_', '-')}", {"dest": f.name, "default": None, "help": _help(f)}
     if f.type is bool:
         parser.add_argument(flag, action=argparse.BooleanOptionalAction, **shared)
     else:
         parser.add_argument(flag, type=_number_or_text if f.type in (int, float) else str, metavar="VALUE", **shared)
+
+
+def _help(f: Any) -> str:
+    choices = f"; one of {', '.join(f.metadata['choices'])}" if f.metadata["choices"] else ""
+    default = "" if f.default is None or f.default == () else f" (default: {str(f.default).lower()})"
+    return f"{f.metadata['help']}{choices}{default}".replace("%", "%%")
 
 
 def _number_or_text(text: str) -> float | int | str:

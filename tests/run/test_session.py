@@ -1,10 +1,16 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.run.records import is_same
-from workbench import ConfigError, KnobError, Knobs, RunConfig, Session
+from workbench import ConfigError, KnobError, Knobs, RunConfig, Session, open_run
 from workbench.run.recorder import RunFolder
 from workbench.run.store import RunStore
 
+ROOT = Path(__file__).parents[2]
 KNOBS = Knobs(num_generations=2, max_completion_length=4)
 
 
@@ -107,3 +113,36 @@ def test_a_step_that_could_not_be_kept_ends_the_run(make_config, monkeypatch):
         next(session.run())
     with pytest.raises(RuntimeError, match="ended after step 0 with OSError"):
         next(session.run())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((Knobs(),), r"takes a RunConfig, then Knobs: Knobs\(.* is no RunConfig"),
+        ((RunConfig(), {"beta": 0.1}), r"\{'beta': 0.1\} is no Knobs"),
+    ],
+)
+def test_settings_of_another_kind_are_refused(arguments, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        Session(*arguments)
+
+
+@pytest.mark.parametrize("num_steps", ["3", 1.5, -1])
+def test_a_number_of_steps_is_a_whole_one(num_steps):
+    with pytest.raises(ConfigError, match=r"num_steps=.* is not allowed: it must be a whole number"):
+        next(Session().run(num_steps))
+
+
+def test_a_script_that_leaves_a_run_unfinished_ends_in_silence():
+    script = "from workbench import *; s = Session(RunConfig(), Knobs(max_completion_length=2)); print(next(s.run()))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"StepRecord\(step=1, reward=[\d.]+, 8 groups, 64 completions\)\n", done.stdout)
+
+
+def test_a_recorded_run_is_opened_by_its_folder(make_config, tmp_path):
+    own = {"reward_funcs": [lambda completions, **columns: [0.0] * len(completions)]}
+    records = list(Session(make_config(), KNOBS, out=tmp_path / "run", **own).run(2))
+    store = open_run(str(tmp_path / "run"))
+    assert [row["step"] for row in store.rows()] == [1, 2]
+    assert store.record(2).metrics == records[1].metrics and len(repr(store.record(2).groups[0])) < 200

@@ -1,3 +1,5 @@
+import socket
+
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
@@ -10,6 +12,13 @@ JSON = {"content-type": "application/json"}
 @pytest.mark.parametrize("host", ["localhost:7860", "127.0.0.1:9999", "[::1]:7860"])
 def test_the_server_answers_to_this_machines_names_on_any_port(client: TestClient, host: str) -> None:
     assert client.get("/wb/spec", headers={"host": host}).status_code == 200
+
+
+def test_a_server_on_all_addresses_answers_to_each_of_them_and_to_no_other_name() -> None:
+    guard = Guard(FastAPI(), hosts=("0.0.0.0",))
+    hosts = ("192.0.2.2:7860", "[2001:db8::1]:7860", f"{socket.gethostname()}:7860", "evil.example", "localhost")
+    status = {host: TestClient(guard, base_url=f"http://{host}").get("/x").status_code for host in hosts}
+    assert [host for host, code in status.items() if code == 403] == ["evil.example"]
 
 
 def test_names_are_told_apart_without_their_case() -> None:

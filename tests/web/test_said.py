@@ -27,7 +27,10 @@ NO_STEPS = ({"task": "sorting"}, {"supervision": "process"})
 ANSWERS = ("", "12", "+7", "x", "3 + 4", "1", "99999", "54321", "12345", "1 - 9")
 THOUGHTS = ("", "1+2+0=3", "1+2+0=3; 4+5+0=9; 7+7+1=15; 1+1+1=3", "</think>", "9+9+0=18</think>")
 PACKAGE = Path(workbench.__file__).parent
-OF_THE_TERMINAL = {"__main__.py", "engine/evaluate.py", "run/config.py", "run/presets.py", "run/recorder.py"}
+OF_THE_TERMINAL = {
+    *("__main__.py", "engine/evaluate.py", "web/server.py"),
+    *("run/config.py", "run/presets.py", "run/recorder.py", "run/session.py"),
+}
 SOURCES = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).as_posix() not in OF_THE_TERMINAL]
 
 

@@ -36,7 +36,7 @@ def train(
     *,
     reward_funcs: Sequence[Callable[..., Any]] | None = None,
     adapter_folder: Path | None = None,
-) -> Iterator[Progress | StepRecord]:
+) -> Generator[Progress | StepRecord, None, None]:
     """Yield Progress between any two tokens and updates, and a StepRecord at the end of each of `max_steps` steps.
 
     Nothing is loaded before the first `next`. Knobs are taken from `board` once a step. Closing the iterator ends the

@@ -79,6 +79,12 @@ class CompletionRecord:
     steps: tuple[StepMark, ...] = ()
     true_reward: float | None = None  # where the policy is trained against a learned one: the true weighted sum
 
+    def __repr__(self) -> str:
+        return (
+            f"CompletionRecord({_short(self.text)}, reward={self.reward}, advantage={self.advantage:.3g}, "
+            f"{len(self.token_ids)} tokens)"
+        )
+
     @cached_property
     def tokens(self) -> tuple[str, ...]:
         """Each token's visible text (T); bytes that are not a character by themselves read like `<0xE5>`."""
@@ -150,6 +156,11 @@ class GroupRecord:
     is_dead: bool
     budget: tuple[Mapping[str, float | None], ...]  # U × {up, down, kl, lost, loss}
 
+    def __repr__(self) -> str:
+        return (
+            f"GroupRecord({_short(self.prompt)}, mean={self.mean}, std={self.std}, {len(self.completions)} completions)"
+        )
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StepRecord:
@@ -168,6 +179,10 @@ class StepRecord:
     memory: Mapping[str, int] = field(default_factory=dict)  # bytes by what holds them
     fast_paths: tuple[str, ...] = ()  # those of FAST_PATHS that were used
     limits: Mapping[str, float] = field(default_factory=dict)  # by stage, the least seconds the machine needs for it
+
+    def __repr__(self) -> str:
+        sizes, reward = [len(group.completions) for group in self.groups], self.metrics.get("reward")
+        return f"StepRecord(step={self.step}, reward={reward}, {len(sizes)} groups, {sum(sizes)} completions)"
 
     def row(self) -> dict[str, Any]:
         """Return the scalars of this step as plain JSON values: one line of `metrics.jsonl`, one row of the curves."""
@@ -193,3 +208,7 @@ class StepRecord:
         scored = [c.rewards[name] for g in self.groups for c in g.completions if c.reward is not None]
         given = [reward for reward in scored if reward is not None]
         return weight * math.fsum(given) / len(scored) if given else None
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:60]}…")

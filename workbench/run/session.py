@@ -1,10 +1,12 @@
 """A run in a notebook or a script: the same engine as the page's, driven by your own `for` loop."""
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from workbench.errors import ConfigError
 from workbench.run.config import RunConfig
 from workbench.run.knobs import KnobBoard, Knobs
 from workbench.run.record import StepRecord
@@ -35,6 +37,9 @@ class Session:
         # importing the package stays instant
         from workbench.run.check import check_knobs, check_run, own_rewards  # noqa: PLC0415
 
+        for given, kind in ((config, RunConfig), (knobs, Knobs)):
+            if given is not None and not isinstance(given, kind):
+                raise ConfigError(f"a Session takes a RunConfig, then Knobs: {given!r:.80} is no {kind.__name__}")
         self.config = config or RunConfig()
         self._reward_funcs = None if reward_funcs is None else own_rewards(reward_funcs)
         check_run(self.config, has_own_rewards=reward_funcs is not None)
@@ -50,6 +55,8 @@ class Session:
 
         Whatever is raised on the way, an interrupt too, ends the run: to go on then raises RuntimeError.
         """
+        if num_steps is not None and (not isinstance(num_steps, int) or num_steps < 0):
+            raise ConfigError(f"num_steps={num_steps!r} is not allowed: it must be a whole number, or None for all")
         done = 0
         while num_steps is None or done < num_steps:
             record = self._next_record()
@@ -88,4 +95,5 @@ class Session:
 
             adapter = self.store.folder.adapter if self.store.folder else None
             self._engine = train(self.config, self.board, reward_funcs=self._reward_funcs, adapter_folder=adapter)
+            weakref.finalize(self, self._engine.close)  # before the interpreter takes torch away from it
         return self._engine

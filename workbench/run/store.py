@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 from uuid import uuid4
@@ -168,3 +169,9 @@ class RunStore:
         self._records[record.step] = record
         while len(self._records) > self._keep:
             self._records.popitem(last=False)
+
+
+def open_run(folder: str | Path) -> RunStore:
+    """Return the recorded run in `folder`, to look at its rows and records; raise ConfigError if it holds none."""
+    path = Path(folder)
+    return RunStore.open(RunFolder(path), title=path.name, source="replay")

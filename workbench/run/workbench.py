@@ -141,13 +141,14 @@ class Workbench:
             self._runner, self._store = None, self._recording
         self.news.tell()
 
-    def close(self, timeout_s: float = 5.0) -> bool:
-        """Stop the training thread; return True if it ended in time."""
+    def close(self, timeout_s: float | None = None) -> bool:
+        """Stop the training thread; return True if it ended in time: by default 5 s, none while it is loading."""
         runner = self._runner
         if runner is None:
             return True
         runner.stop()
-        return runner.join(timeout_s)
+        default = 0.0 if runner.state == "loading" else 5.0
+        return runner.join(default if timeout_s is None else timeout_s)
 
     def _running(self) -> Runner:
         runner = self._runner

@@ -7,6 +7,8 @@ import plotly.graph_objects as go
 
 from workbench.views.theme import FONT, THEMES, Theme
 
+HOVER_LETTERS = (56, 30)  # in a line of a hover, English and Chinese
+
 
 def theme_of(name: str) -> Theme:
     return THEMES.get(name, THEMES["light"])

@@ -7,13 +7,12 @@ import plotly.graph_objects as go
 
 from workbench.run.methods import UNIFIED_VIEW
 from workbench.views.curve_lines import Part
-from workbench.views.figures import heading, look, plain, theme_of
+from workbench.views.figures import HOVER_LETTERS, heading, look, plain, theme_of
 from workbench.views.theme import Theme
 from workbench.views.words import word
 
 Memory = Mapping[str, int]  # bytes by part
 NARROWEST = 0.07  # share of the longest bar that has room for a part's name
-HOVER_LETTERS = {"en": 56, "zh": 30}
 
 # part: its name, and what it is, in English and Chinese
 PARTS: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
@@ -132,7 +131,7 @@ def size_text(size: float) -> str:
 def _trace(name: str, index: int, bars: Sequence[tuple[str, Memory]], longest: int, colours: Theme, lang: str) -> Part:
     sizes = [parts.get(name, 0) for _, parts in bars]
     title, about = _words(name, lang)
-    lines = "<br>".join(wrap(about, HOVER_LETTERS[lang])) if about else ""
+    lines = "<br>".join(wrap(about, HOVER_LETTERS[lang == "zh"])) if about else ""
     is_dark = index % len(TONES) == 0
     return {
         "type": "bar",

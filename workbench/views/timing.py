@@ -8,13 +8,12 @@ import plotly.graph_objects as go
 
 from workbench.run.fastpaths import FAST_PATHS
 from workbench.run.record import StepRecord
-from workbench.views.figures import heading, look, plain, theme_of
+from workbench.views.figures import HOVER_LETTERS, heading, look, plain, theme_of
 from workbench.views.stages import Seconds, in_order, num_tokens, stage_words
 from workbench.views.theme import Theme
 from workbench.views.words import word
 
 NARROWEST = 0.07  # share of the step that has room for a stage's name
-HOVER_LETTERS = {"en": 56, "zh": 30}
 
 TONES = {"reward_model": "dead", "sample": "s1", "reward": "line2", "score": "s3", "update": "s2", "record": "band"}
 
@@ -85,7 +84,7 @@ def _hover(name: str, seconds: float, total: float, limits: Seconds, lang: str) 
         of_limit = "<br>" + word(
             "timing_factor", lang, limit=f"{limits[name]:.3g}", factor=f"{seconds / limits[name]:.1f}"
         )
-    lines = "<br>".join(wrap(about, HOVER_LETTERS[lang]))
+    lines = "<br>".join(wrap(about, HOVER_LETTERS[lang == "zh"]))
     return f"<b>{plain(title)}</b> {share}{of_limit}<br>{lines}<extra></extra>"
 
 
@@ -97,7 +96,7 @@ def _paths_note(record: StepRecord, lang: str) -> dict[str, Any]:
         text = word("timing_paths", lang, paths=comma.join(titles))
     else:
         text = word("timing_plain" if record.limits else "timing_unknown", lang)
-    lines = "<br>".join(wrap(text, 3 * HOVER_LETTERS[lang]))
+    lines = "<br>".join(wrap(text, 3 * HOVER_LETTERS[lang == "zh"]))
     return {"text": lines, "x": 0, "y": 0, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "top"} | {
         "showarrow": False,
         "align": "left",

@@ -5,13 +5,16 @@ of ours (against DNS rebinding), a request that changes something must come from
 posts), and those of Gradio's routes that the workbench does not use are closed.
 """
 
+import socket
 from collections.abc import Iterable
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+_ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _CLOSED = frozenset(
@@ -26,6 +29,9 @@ class Guard:
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
         self._app = app
         self._hosts = LOOPBACK | {host.lower() for host in hosts}
+        self._is_open = not _ALL_ADDRESSES.isdisjoint(self._hosts)
+        if self._is_open:
+            self._hosts |= {socket.gethostname().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -37,16 +43,29 @@ class Guard:
         else:
             await JSONResponse({"error": reason}, status_code=403)(scope, receive, send)
 
+    def _is_ours(self, name: str | None) -> bool:
+        """Return whether the server is known by that name; where it listens on all addresses, by any that is no name:
+        of an address nobody can change what it stands for."""
+        return name is not None and (name in self._hosts or (self._is_open and _is_address(name)))
+
     def _refusal(self, scope: Scope) -> str | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if _name_of(f"//{host}") not in self._hosts:
-            return f"this server does not answer to the name {host!r}; start it with --host to give it that name"
+        if not self._is_ours(_name_of(f"//{host}")):
+            return f"this server does not answer to {host!r}: start it with that name or address after --host"
         if _is_closed(scope["path"]):
             return "this route is closed"
         if scope["method"] not in _SAFE_METHODS and not _is_same_origin(headers, host):
             return "requests that change something must come from the workbench's own page"
         return None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _name_of(address: str) -> str | None:

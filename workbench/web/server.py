@@ -56,7 +56,7 @@ def _import_gradio(workbench: Workbench) -> FastAPI:
 def serve(app: FastAPI, host: str, port: int, on_listening: LISTENING) -> None:
     """Serve until interrupted; call `on_listening` with the address as soon as the page can be opened.
 
-    Raises ConfigError if something else listens on the port.
+    Raises ConfigError if something else listens on the port, or nothing can.
     """
     config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1)
     with suppress(KeyboardInterrupt):  # Ctrl-C is how one ends it: uvicorn has shut down by then, and says so this way
@@ -68,6 +68,11 @@ class _AnnouncingServer(uvicorn.Server):
         super().__init__(config)
         self._on_listening = on_listening
 
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """End once: of a second Ctrl-C uvicorn would make a traceback, and the first is quick."""
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
+
     async def startup(self, sockets: Any = None) -> None:
         await _check_port(self.config.host, self.config.port)
         await super().startup(sockets)
@@ -78,12 +83,12 @@ class _AnnouncingServer(uvicorn.Server):
 
 
 async def _check_port(host: str, port: int) -> None:
-    """Raise ConfigError if the port is in use; whatever else is wrong with the address, uvicorn says itself."""
+    """Raise ConfigError if the port is in use or the address is none to listen on."""
     try:
         server = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
-            return
+            raise ConfigError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
         raise ConfigError(
             f"port {port} is in use: stop what listens there, or let --port 0 take any free one"
         ) from error
