@@ -38,6 +38,17 @@ class StepMark:
     reason: str
 
 
+def kl_estimates(logps: NDArray[np.float32], ref_logps: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
+    """Return k1 = −d, k2 = d²/2 and k3 = eᵈ − 1 − d with d = log π_ref − log π, in nats, as `workbench.grpo` does.
+
+    >>> {name: k.round(4).tolist() for name, k in kl_estimates(np.array([-1.0]), np.array([-3.0])).items()}
+    {'k1': [2.0], 'k2': [2.0], 'k3': [1.1353]}
+    """
+    d = ref_logps.astype(np.float64) - logps.astype(np.float64)
+    with np.errstate(over="ignore"):
+        return {"k1": -d, "k2": d * d / 2, "k3": np.expm1(d) - d}
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CompletionRecord:
     """One completion and everything that was computed about it.
@@ -129,9 +140,9 @@ class CompletionRecord:
             return self.exact_kl_by_update
         if self.ref_logps is None:
             return None
-        d = self.ref_logps - self.logps_by_update
-        estimates = {"k1": -d, "k2": d * d / 2, "k3": np.expm1(d) - d}
-        return estimates.get(self.knobs.kl_estimator, estimates["k3"])
+        estimates = kl_estimates(self.logps_by_update, self.ref_logps)
+        with np.errstate(over="ignore"):
+            return estimates.get(self.knobs.kl_estimator, estimates["k3"]).astype(np.float32)
 
     @property
     def kl(self) -> NDArray[np.float32] | None:

@@ -4,26 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
-from workbench.run.record import CompletionRecord
+from workbench.run.record import CompletionRecord, kl_estimates
 from workbench.views.clipplane import inner_update
 from workbench.views.figures import heading, plain, say, theme_of, themed
 from workbench.views.theme import Theme
 from workbench.views.words import word
 
 MOST_TOKEN_LABELS = 64
-
-
-def kl_estimates(logps: NDArray[np.float32], ref_logps: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
-    """Return k1 = −d, k2 = d²/2 and k3 = eᵈ − 1 − d with d = log π_ref − log π, in nats, as `workbench.grpo` does.
-
-    >>> {name: k.round(4).tolist() for name, k in kl_estimates(np.array([-1.0]), np.array([-3.0])).items()}
-    {'k1': [2.0], 'k2': [2.0], 'k3': [1.1353]}
-    """
-    d = ref_logps.astype(np.float64) - logps.astype(np.float64)
-    with np.errstate(over="ignore"):
-        return {"k1": -d, "k2": d * d / 2, "k3": np.expm1(d) - d}
 
 
 def kl_figure(completion: CompletionRecord, *, update: int = -1, theme: str = "light", lang: str = "en") -> go.Figure:

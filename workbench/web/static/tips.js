@@ -85,8 +85,8 @@ function fateKey(record, row, token, k) {
   return [`fate.${arrays.dead[token] ? 'dead' : arrays.out[token] ? 'out' : 'in'}_${way}`];
 }
 
-// Where min(r, δ) is what makes the objective flat. Without δ, A < 0 has no end above; for A > 0 δ is the cap only where
-// it is the tighter one.
+// Where min(r, δ) is what makes the objective flat. Without δ, A < 0 has no end above; for A > 0 δ caps only where it
+// is the tighter one.
 const isHeldByDelta = (ratio, way, { high, delta }) => ratio > delta && (way === 'up' ? delta < high : ratio > high);
 
 const wayOf = (value) => (value > 0 ? 'up' : value < 0 ? 'down' : 'none');
