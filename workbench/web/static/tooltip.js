@@ -1,12 +1,20 @@
 // One tooltip for the whole page: every number says what it means within one hover.
-import { h } from './dom.js';
+import { h, setChildren } from './dom.js';
+import { watch } from './store.js';
 
 /** @typedef {{title?: string|Node[], rows?: [string, string][], text?: string|Node[], formula?: string}} Tip */
+
+// What a tip may speak of: one that stays open while these change would speak of another step, or another run.
+const MADE_FROM = [
+  ...['run', 'source', 'rows', 'step', 'record', 'group', 'row', 'k', 'measure', 'pin'],
+  ...['knobs', 'pending', 'phase', 'status', 'events', 'spec', 'lang', 'view'],
+];
 
 const sources = new WeakMap();
 let layer = null;
 let box = null;
 let owner = null;
+let seen = null; // the event that the tip was last made for
 
 /**
  * Explain an element on hover and focus.
@@ -37,6 +45,8 @@ export function startTooltips() {
   document.addEventListener('scroll', hideTip, { passive: true, capture: true });
   document.addEventListener('focusin', (e) => e.target.matches?.(':focus-visible') && show(find(e.target), e));
   document.addEventListener('focusout', hideTip);
+  // After all views have drawn, so that what the pointer is on is new as well, and still before the frame is painted.
+  watch(MADE_FROM, () => box.hidden || queueMicrotask(refresh));
 }
 
 function find(node) {
@@ -49,14 +59,23 @@ function onMove(event) {
   show(find(event.target), event);
 }
 
+// The pointer rests, but what is under it may have moved, or been made anew.
+function refresh() {
+  if (box.hidden) return;
+  const { clientX: x, clientY: y } = seen;
+  if (x == null) return owner.contains(document.activeElement) ? show(owner, seen) : hideTip();
+  const target = document.elementFromPoint(x, y);
+  show(find(target), { type: seen.type, target, clientX: x, clientY: y });
+}
+
 // Called on every move: an element may have a different tip at each point (a strip, a plot).
 function show(node, event) {
   const content = node && sources.get(node)(event);
   if (!content) return hideTip();
   if (owner && owner !== node) owner.removeAttribute('aria-describedby');
-  owner = node;
+  [owner, seen] = [node, event];
   node.setAttribute('aria-describedby', 'wb-tip');
-  box.replaceChildren(...parts(content));
+  setChildren(box, parts(content));
   box.hidden = false;
   place(node, event);
 }
@@ -90,6 +109,6 @@ function place(node, event) {
 export function hideTip() {
   if (!box || box.hidden) return;
   owner?.removeAttribute('aria-describedby');
-  owner = null;
+  [owner, seen] = [null, null];
   box.hidden = true;
 }
