@@ -6,6 +6,7 @@ import {
   curvePoints,
   histogram,
   logLimits,
+  placeLimits,
 } from '../../../workbench/web/static/clipgeometry.js';
 import { derive } from '../../../workbench/web/static/derived.js';
 import { pictureOf } from '../../../workbench/web/static/objectives.js';
@@ -164,4 +165,59 @@ test('without a ratio every token lies at its probability and its push; what not
   assert.ok(pushed.y < still.y, 'up is up');
   assert.ok(still.x < pushed.x, 'rarer is further left');
   assert.ok(geometry.yTicks.includes(0));
+});
+
+const marginsOf = (knobs) => {
+  const { panels, panelWidth } = draw(record([[0]], [1], knobs)).geometry;
+  return { left: panels[0].left, gap: panels[1].left - panels[0].left - panelWidth, panels };
+};
+
+test('an ordinary axis of values has one decimal and the usual margin', () => {
+  for (const knobs of [{ epsilon: 0.2 }, { epsilon: 0.2, epsilon_high: 0.28 }, { epsilon: 0.5 }]) {
+    const { left, gap, panels } = marginsOf(knobs);
+    assert.deepEqual([left, Math.round(gap)], [34, 42]);
+    assert.ok(panels.every((p) => p.ticks.every(([, text]) => /^−?\d\.\d$/.test(text))));
+  }
+});
+
+test('values of a wide band are whole from 10 and an exponent from 1000, with room for the longest', () => {
+  const texts = (high) => marginsOf({ epsilon: 0.2, epsilon_high: high }).panels[1].ticks.map(([, text]) => text);
+  assert.deepEqual(texts(10), ['−100', '−50', '0']);
+  assert.ok(texts(100).some((text) => /^−\de3$|^−\de4$/.test(text)));
+  const { left, gap, panels } = marginsOf({ epsilon: 0.2, epsilon_high: 450 });
+  const longest = Math.max(...panels.flatMap((p) => p.ticks.map(([, text]) => text.length)));
+  assert.ok(left >= 6 + longest * 5.5 && gap >= left);
+});
+
+test('the names of the limits never lie on each other', () => {
+  const place = (low, one, high) =>
+    placeLimits(
+      [
+        [one, '1'],
+        [low, '1−ε'],
+        [high, '1+ε'],
+      ],
+      11,
+    ).map(({ text, x, anchor }) => [text, x, anchor]);
+  assert.deepEqual(
+    place(100, 130, 160).map(([text]) => text),
+    ['1', '1−ε', '1+ε'],
+  );
+  assert.deepEqual(place(100, 115, 130), [
+    ['1−ε', 106, 'end'],
+    ['1+ε', 124, 'start'],
+  ]);
+  assert.deepEqual(place(100, 102, 104), [
+    ['1−ε', 99, 'end'],
+    ['1+ε', 105, 'start'],
+  ]);
+  assert.deepEqual(place(100, 100, 100), [
+    ['1−ε', 97, 'end'],
+    ['1+ε', 103, 'start'],
+  ]);
+  assert.deepEqual(
+    place(100, 112, 160).map(([text]) => text),
+    ['1−ε', '1+ε'],
+    '"1" lies under 1−ε',
+  );
 });

@@ -1,6 +1,8 @@
 // Where things are in the picture of the loss: two panels over a shared log-ratio axis, and a mark for every token, or
 // for every completion where it has one ratio.
 import { sequenceLogRatio } from './derived.js';
+import { exponent, fixed } from './format.js';
+import { tickDigits, ticks } from './scale.js';
 
 const WIDEST = Math.log(3);
 const WIDEST_OF_SEQUENCES = Math.log(20);
@@ -10,7 +12,7 @@ const BIN = 0.02; // of a log-ratio
 
 /**
  * @typedef {{sign: number, left: number, x: (log: number) => number, y: (value: number) => number, low: number,
- *   high: number, flat: [number, number][]}} Panel
+ *   high: number, ticks: [number, string][], flat: [number, number][]}} Panel
  */
 /**
  * @typedef {{width: number, height: number, font: number, top: number, plot: number, histTop: number, hist: number,
@@ -30,9 +32,8 @@ const BIN = 0.02; // of a log-ratio
 export function clipGeometry(width, height, record, k, derived) {
   const big = width > 580;
   const wide = isNarrow(derived) ? 12 : 0; // numbers close to 1 need more digits
-  const [left, gap, top, axis, space] = [(big ? 44 : 34) + wide, (big ? 52 : 42) + wide, 20, big ? 36 : 32, 12];
+  const [top, axis, space, font] = [20, big ? 36 : 32, 12, big ? 12.5 : 11];
   const hist = Math.round(height * 0.19);
-  const panelWidth = (width - left - gap - 2) / 2;
   const plot = height - top - hist - space - axis;
   const { band, picture } = derived;
   const [from, to] = logLimits(widestLog(record, k, derived), band, picture);
@@ -41,19 +42,56 @@ export function clipGeometry(width, height, record, k, derived) {
   // Both panels have one scale, with room above the curve for the words and a little below it.
   const bare = Math.max(...ranges.map(([low, high]) => high - low)) * 1.03 + 1e-9;
   const headroom = Math.max(bare * 0.15, (bare * 27) / Math.max(30, plot - 27));
+  const heights = ranges.map(([, most]) => [most - bare, most + headroom]);
+  const scales = heights.map(([low, high]) => valueTicks(low, high, plot));
+  const usual = (big ? 44 : 34) + wide;
+  const left = Math.max(usual, ...scales.flat().map(([, text]) => Math.ceil(textWidth(text, font)) + BEFORE_TICK));
+  const gap = left + 8;
+  const panelWidth = (width - left - gap - 2) / 2;
   const panels = [1, -1].map((sign, i) => {
     const x0 = left + i * (panelWidth + gap);
-    const high = ranges[i][1] + headroom;
-    const low = high - bare - headroom;
+    const [low, high] = heights[i];
     const x = (log) => x0 + ((Math.min(to, Math.max(from, log)) - from) / (to - from)) * panelWidth;
     const y = (value) => top + ((high - Math.min(high, Math.max(low, value))) / (high - low)) * plot;
-    return { sign, left: x0, x, y, low, high, flat: flatParts(picture.flat(sign), x, from, to) };
+    return { sign, left: x0, x, y, low, high, ticks: scales[i], flat: flatParts(picture.flat(sign), x, from, to) };
   });
-  const font = big ? 12.5 : 11;
   const histTop = top + plot + space;
   const symbol = picture.byCompletion ? 's' : 'r';
   const frame = { width, height, font, top, plot, histTop, hist, panelWidth, big };
   return { ...frame, form: picture.form, symbol, from, to, bin, band, picture, panels };
+}
+
+const BEFORE_TICK = 6; // between the number of a tick and its line
+
+// About how wide a number or the name of a limit is, a little more rather than less.
+const textWidth = (text, font) => [...text].reduce((sum, c) => sum + (c === '.' ? 0.3 : 0.64), 0) * font;
+
+// Round values up the axis, with as many digits as there is room for.
+function valueTicks(low, high, plot) {
+  const span = high - low;
+  const values = ticks(low + span * 0.02, high - span * 0.13, Math.max(2, plot / 36));
+  const most = Math.max(...values.map(Math.abs));
+  const digits = Math.max(most >= 10 ? 0 : 1, tickDigits(values));
+  return values.map((v) => [v, most >= 1000 && v !== 0 ? exponent(v) : fixed(v, digits)]);
+}
+
+/**
+ * Where the names of ratios are written under the axis. Limits that are close lean outwards, and "1", which is between
+ * them, is left out where it would lie under one: its tick says it.
+ * @param {[number, string][]} named  [x, text]: "1", then the limits  @param {number} font
+ * @returns {{x: number, text: string, anchor: 'start'|'middle'|'end'}[]}
+ */
+export function placeLimits([one, ...limits], font) {
+  const [low, high] = limits.map(([x]) => x);
+  const narrow = high != null && high - low < font * 4;
+  const inwards = Math.min(6, (high - low) / 2 - 3);
+  const placed = limits.map(([x, text], i) => {
+    if (!narrow) return { x, text, anchor: 'middle' };
+    return i ? { x: x - inwards, text, anchor: 'start' } : { x: x + inwards, text, anchor: 'end' };
+  });
+  const covers = ([x, text]) => Math.abs(x - one[0]) < (textWidth(text, font) + textWidth(one[1], font)) / 2 + 2;
+  if (narrow || limits.some(covers)) return placed;
+  return [{ x: one[0], text: one[1], anchor: 'middle' }, ...placed];
 }
 
 const halfOf = (band) => Math.max(Math.log(band.high), -Math.log(Math.max(band.low, 0.05)));

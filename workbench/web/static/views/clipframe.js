@@ -1,5 +1,5 @@
 // The frame of the picture of the loss: regions, axes, curve, histogram and words, as SVG.
-import { curvePoints, histogram } from '../clipgeometry.js';
+import { curvePoints, histogram, placeLimits } from '../clipgeometry.js';
 import { label, line, redraw, s, setAttr } from '../dom.js';
 import { fixed } from '../format.js';
 import { t } from '../i18n.js';
@@ -145,12 +145,9 @@ function axes(g, panel) {
   const right = panel.left + g.panelWidth;
   const base = g.histTop + g.hist;
   const colour = panel.sign > 0 ? 'var(--upT)' : 'var(--dnT)';
-  const height = panel.high - panel.low;
-  const values = ticks(panel.low + height * 0.02, panel.high - height * 0.13, Math.max(2, g.plot / 36));
-  const digits = Math.max(1, tickDigits(values));
-  const grid = values.flatMap((v) => [
+  const grid = panel.ticks.flatMap(([v, text]) => [
     line(panel.left, panel.y(v), right, panel.y(v), v === 0 ? { stroke: 'var(--line2)' } : {}),
-    label(panel.left - 6, panel.y(v) + 4, fixed(v, digits), { 'text-anchor': 'end', 'font-size': g.font }),
+    label(panel.left - 6, panel.y(v) + 4, text, { 'text-anchor': 'end', 'font-size': g.font }),
   ]);
   const at = (r, props) => line(panel.x(Math.log(r)), g.top, panel.x(Math.log(r)), base, props);
   const limits = limitsOf(g)
@@ -216,17 +213,14 @@ function bars(g, panel, marks, pattern) {
 function bottom(g, panel) {
   const base = g.histTop + g.hist;
   const named = [[1, '1'], ...limitsOf(g)].filter(([r]) => r > 0);
+  const round = roundRatios(g, panel, named);
+  const at = ([r, text]) => [panel.x(Math.log(r)), text];
   const parts = [line(panel.left, base, panel.left + g.panelWidth, base, { stroke: 'var(--ink3)' })];
-  // A narrow band: its limits lean outwards, and "1" keeps only its tick.
-  const isClip = g.picture.form === 'clip';
-  const narrow = isClip && panel.x(log(g.band.high)) - panel.x(log(g.band.low)) < g.font * 4;
-  for (const [r, text] of [...named, ...roundRatios(g, panel, named)]) {
-    const x = panel.x(Math.log(r));
-    parts.push(line(x, base, x, base + 4, { stroke: 'var(--ink3)' }));
-    if (narrow && text === '1') continue;
-    const lean = narrow && text.includes('ε') ? (r < 1 ? ['end', 6] : ['start', -6]) : ['middle', 0];
+  for (const [x] of [...named, ...round].map(at)) parts.push(line(x, base, x, base + 4, { stroke: 'var(--ink3)' }));
+  const middle = ([x, text]) => ({ x, text, anchor: 'middle' });
+  for (const { x, text, anchor } of [...placeLimits(named.map(at), g.font), ...round.map(at).map(middle)]) {
     const fill = text.includes('ε') ? 'var(--ink)' : 'var(--ink2)';
-    parts.push(label(x + lean[1], base + g.font + 4, text, { 'text-anchor': lean[0], 'font-size': g.font, fill }));
+    parts.push(label(x, base + g.font + 4, text, { 'text-anchor': anchor, 'font-size': g.font, fill }));
   }
   return parts;
 }
