@@ -10,8 +10,10 @@ import {
   knobValue,
   percent,
   share,
+  short,
   signed,
   signedAmount,
+  telling,
   tick,
 } from '../../../workbench/web/static/format.js';
 
@@ -71,4 +73,26 @@ test('an amount has two decimals, and an exponent where they would say nothing o
     [tick(0.5, 1), tick(0, 7), tick(2e-7, 7), tick(1e9, 0), tick(0, 0)],
     ['0.5', '0', '2e−7', '1e9', '0'],
   );
+});
+
+test('what a diverging run measures stays short, and an ordinary value keeps its decimals', () => {
+  assert.equal(short(0.044, 3), '0.044');
+  assert.equal(short(-99.99), '−99.99');
+  assert.equal(short(-123.456, 3), '−123');
+  assert.equal(short(116168758.41, 3), '1.2e8');
+  assert.equal(short(-641435.75, 3), '−6.4e5');
+  assert.equal(short(1.7e-8, 3), '0.000', 'a loss that cancels is 0 but for rounding');
+  assert.equal(short(null), '–');
+  assert.equal(short(Infinity), '∞');
+});
+
+test('a small value that decimals would call 0 is told by its exponent', () => {
+  assert.equal(telling(0.036, 3), '0.036');
+  assert.equal(telling(0.0006, 3), '0.001');
+  assert.equal(telling(0.00004, 3), '4e−5');
+  assert.equal(telling(-0.00041, 3), '−4.1e−4');
+  assert.equal(telling(0, 3), '0.000');
+  assert.equal(telling(-3e-13, 3), '0.000', 'rounding of float32');
+  assert.equal(telling(212951.77), '2.1e5');
+  assert.equal(telling(NaN), 'NaN');
 });

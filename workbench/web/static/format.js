@@ -72,6 +72,27 @@ export const signedAmount = (x) => (isOrdinary(x) ? signed(x) : `${x > 0 ? '+' :
 
 const isOrdinary = (x) => !known(x) || x === 0 || (Math.abs(x) >= 0.005 && Math.abs(x) < 1e4);
 
+/**
+ * Fixed decimals, but a large value in few characters: whole from 100, an exponent from 10,000. A run that diverges
+ * must not push its neighbours out.
+ * @param {number|null|undefined} x  @param {number} [digits]  @returns {string}
+ */
+export function short(x, digits = 2) {
+  if (!known(x) || Math.abs(x) < 100) return fixed(x, digits);
+  return Math.abs(x) < 1e4 ? fixed(x, 0) : exponent(x, 1);
+}
+
+const ROUNDING = 1e-8; // what float32 leaves of a difference that is 0
+
+/**
+ * Like short, and what the decimals would call 0, though it is not, as an exponent.
+ * @param {number|null|undefined} x  @param {number} [digits]  @returns {string}
+ */
+export function telling(x, digits = 2) {
+  const lost = known(x) && Math.abs(x) >= ROUNDING && Number(Math.abs(x).toFixed(digits)) === 0;
+  return lost ? exponent(x, 1) : short(x, digits);
+}
+
 /** A tick of an axis. @param {number} x  @param {number} digits  @returns {string} */
 export function tick(x, digits) {
   if (digits > 4 || Math.abs(x) >= 1e4) return x === 0 ? '0' : exponent(x, 1);

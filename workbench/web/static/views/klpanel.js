@@ -1,6 +1,6 @@
 // The lower panel over the steps: the KL to the reference.
 import { label, line, s } from '../dom.js';
-import { known, tick } from '../format.js';
+import { known, telling, tick } from '../format.js';
 import { t } from '../i18n.js';
 import { klForm } from '../meaning.js';
 import { curve, extreme, metric, viewedRow } from '../select.js';
@@ -16,8 +16,9 @@ export function klPanel(a) {
   const y = linear(Math.min(least * 1.06, step, 0), Math.max(most * 1.06, step, 0), a.bottom, a.klTop);
   a.klY = y;
   const shown = [0, step];
+  const digits = tickDigits(shown);
   const grid = shown.map((v) => line(a.left, y(v), a.right, y(v), { stroke: v ? 'var(--line)' : 'var(--line2)' }));
-  a.front.push(...shown.map((v) => tickLabel(a, y(v) + 4, v ? tick(v, tickDigits([0, step])) : '0')));
+  a.front.push(...shown.map((v) => tickLabel(a, y(v) + 4, v ? tick(v, digits) : '0')));
   const title = label(0, a.klTop - 9, t('curves.kl_title', { form: t(`kl.${klForm(state.record ?? state)}`) }), {
     ...HALO,
     'font-size': a.font + 1,
@@ -46,11 +47,13 @@ export function klPanel(a) {
       'stroke-width': 1.6,
       'stroke-linejoin': 'round',
     }),
-    label(labelX(a), Math.min(a.bottom - 1, y(end) + 4), tick(now, 3), {
-      ...HALO,
-      'font-size': a.font + 0.5,
-      'font-weight': 600,
-      fill: 'var(--kl)',
-    }),
+    valueLabel(a, y(end), now, digits),
   ];
+}
+
+// The number at the end of the line has the digits of its axis, that the two agree.
+function valueLabel(a, y, now, digits) {
+  const text = telling(now, now ? Math.max(3, Math.min(4, digits)) : 3);
+  const style = { ...HALO, 'font-size': a.font + 0.5, 'font-weight': 600, fill: 'var(--kl)' };
+  return label(labelX(a), Math.min(a.bottom - 1, y + 4), text, style);
 }

@@ -1,6 +1,6 @@
 // What the colours and marks of the chips mean, with numbers.
 import { h } from '../dom.js';
-import { compact, fixed, small } from '../format.js';
+import { compact, small, telling } from '../format.js';
 import { t } from '../i18n.js';
 import { ratioDigits } from '../math.js';
 import { selectedCompletion, shownMeasure } from '../select.js';
@@ -58,7 +58,7 @@ const markItem = (name) =>
 
 function lane(scored, derived) {
   const words = scored
-    ? t('legend.kl', { max: fixed(derived.range.kl), form: t(`kl.${derived.kl}`) })
+    ? t('legend.kl', { max: telling(derived.range.kl), form: t(`kl.${derived.kl}`) })
     : t('legend.no_kl');
   return tip(h('span', { class: 'legend-item' }, h('i', { class: 'swatch lane-key' }), words), () => ({
     title: t('measure.kl'),
@@ -69,13 +69,13 @@ function lane(scored, derived) {
 function ends(measure, range, signs) {
   if (measure === 'ratio')
     return ['less', 'more'].map((way, i) =>
-      t(`legend.${way}`, { r: fixed(Math.exp(i ? range : -range), ratioDigits(state.record?.knobs ?? {})) }),
+      t(`legend.${way}`, { r: telling(Math.exp(i ? range : -range), ratioDigits(state.record?.knobs ?? {})) }),
     );
   if (measure === 'advantage') return [compact(-range), `+${compact(range)}`];
   if (measure === 'coefficient')
     return [t('legend.down', { c: small(-range) }), t('legend.up', { c: `+${small(range)}` })];
-  if (measure === 'value') return [signs ? fixed(-range) : '0', t('legend.value', { v: fixed(range) })];
-  return ['0', fixed(range, measure === 'kl' ? 2 : 1)];
+  if (measure === 'value') return [signs ? telling(-range) : '0', t('legend.value', { v: telling(range) })];
+  return ['0', telling(range, measure === 'kl' ? 2 : 1)];
 }
 
 function ramp(measure, signs) {

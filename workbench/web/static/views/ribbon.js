@@ -1,6 +1,6 @@
 // The stage ribbon: what one update does, from sampling to the weights, with one number each.
 import { h, resize, setAttr, setChildren, setText } from '../dom.js';
-import { amount, compact, count, fixed, known, percent } from '../format.js';
+import { amount, compact, count, fixed, known, percent, short, telling } from '../format.js';
 import { has, pick, t } from '../i18n.js';
 import { icon } from '../icons.js';
 import { knobText, runMethod } from '../knobwords.js';
@@ -110,7 +110,7 @@ function cellValue(stage, row) {
     case 'advantage':
       return [`${groups.filter((g) => g.dead).length} / ${groups.length}`, t(deadUnit())];
     case 'logp':
-      return [fixed(u.logp_mean), t('unit.mean')];
+      return [short(u.logp_mean), t('unit.mean')];
     case 'ratio':
       return [ratioRange(u), t('unit.range')];
     case 'clip':
@@ -120,26 +120,26 @@ function cellValue(stage, row) {
     case 'kl':
       return klValue(u, `kl.${klForm(facts())}`);
     case 'loss':
-      return [fixed(u.loss ?? null, 3), ''];
+      return [short(u.loss ?? null, 3), ''];
     default:
       return [known(u.grad_norm) ? compact(u.grad_norm) : fixed(u.grad_norm), t('unit.norm')];
   }
 }
 
 const deadUnit = () => (rewardsAreAll(facts()) ? 'unit.dead' : 'unit.equal');
-const klValue = (u, unit) => [fixed(u.kl ?? null, 3), t(known(u.kl) ? unit : 'unit.not_scored')];
+const klValue = (u, unit) => [telling(u.kl ?? null, 3), t(known(u.kl) ? unit : 'unit.not_scored')];
 
 function clipValue(u) {
   const value = u[CLIPS[form()]];
   if (!known(value)) return ['–', t(`unit.${form()}`)];
-  return [form() === 'phi' ? fixed(value) : percent(value), t(`unit.${form()}`)];
+  return [form() === 'phi' ? short(value) : percent(value), t(`unit.${form()}`)];
 }
 
 function ratioRange(u) {
   if (!known(u.ratio_min) || !known(u.ratio_max)) return '–';
   const digits = ratioDigits(knobs());
   const [low, high] = [
-    fixed(u.ratio_min, digits),
+    u.ratio_min >= 100 ? compact(u.ratio_min) : fixed(u.ratio_min, digits),
     u.ratio_max >= 100 ? compact(u.ratio_max) : fixed(u.ratio_max, digits),
   ];
   return low === high ? low : `${low}–${high}`;
