@@ -59,8 +59,11 @@ export function rowAt(step) {
   return state.rows.find((row) => row.step === step) ?? null;
 }
 
-/** @returns {number} the right end of every step axis */
-export const lastStep = () => Math.max(state.numSteps, newestStep(), 2);
+/** @returns {number} how many steps there will be */
+export const allSteps = () => Math.max(state.numSteps, newestStep());
+
+/** @returns {number} the right end of every step axis, which a run of one step has too */
+export const lastStep = () => Math.max(allSteps(), 2);
 
 /** The group to show: the chosen one, else the one whose rewards differ most. @param {object} row  @returns {number} */
 export function groupOf(row) {

@@ -19,7 +19,10 @@ export function mountGroup(column) {
     h('span', { class: 'prompt' }),
     () => state.record && { title: t('group.prompt'), text: state.record.prompt },
   );
-  const target = h('span', { class: 'target' });
+  const target = tip(
+    h('span', { class: 'target' }),
+    () => isCut(target) && { title: t('group.target.title'), text: target.lastChild.textContent },
+  );
   const stats = tip(h('span', { class: 'note stats' }), () => ({
     title: t('group.stats.title'),
     text: t(state.record ? statsKey(state.record) : 'group.stats.line'),
@@ -106,7 +109,9 @@ function drawHead(view, record) {
   const prompt = record ? lastLine(record.prompt) : '';
   setText(view.prompt, prompt);
   view.prompt.classList.toggle('long', prompt.length > 20);
-  setChildren(view.target, record?.target != null ? [`${t('group.target')} `, h('b', { text: record.target })] : []);
+  const target = String(record?.target ?? '').trim();
+  setChildren(view.target, target ? [`${t('group.target')} `, h('b', { text: target })] : []);
+  view.target.classList.toggle('long', target.length > 20);
   setChildren(
     view.stats,
     record
@@ -114,6 +119,8 @@ function drawHead(view, record) {
       : [],
   );
 }
+
+const isCut = (node) => node.scrollWidth > node.clientWidth;
 
 // A chat prompt is long and its question comes last; the hover shows all of it.
 const lastLine = (text) => {

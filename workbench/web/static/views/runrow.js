@@ -5,7 +5,7 @@ import { count, duration } from '../format.js';
 import { pick, t, translated } from '../i18n.js';
 import { icon } from '../icons.js';
 import { runBug, runMethod } from '../knobwords.js';
-import { following, lastStep, newestStep, viewedStep } from '../select.js';
+import { allSteps, following, newestStep, viewedStep } from '../select.js';
 import { state, watch } from '../store.js';
 import { tip } from '../tooltip.js';
 import { mountKnobs } from './knobs.js';
@@ -72,11 +72,11 @@ export function mountRunRow(root) {
   });
   watch(['method', 'bug', 'spec', 'lang'], () => what.replaceChildren(...methodLabel(), ...bugBadge()));
   watch(['rows', 'step', 'numSteps', 'lang', 'source', 'status'], () => {
-    where.replaceChildren(h('b', { text: count(viewedStep()) }), ` ${t('run.of', { n: count(lastStep()) })}`);
+    where.replaceChildren(h('b', { text: count(viewedStep()) }), ` ${t('run.of', { n: count(allSteps()) })}`);
     setText(back, t('run.back'));
     back.hidden = state.source !== 'live' || following() || viewedStep() === newestStep();
   });
-  watch(['phase', 'status', 'source', 'lang', 'eta', 'stepTime', 'connection', 'refused', 'gone'], () => {
+  watch(['phase', 'status', 'source', 'lang', 'view', 'eta', 'stepTime', 'connection', 'refused', 'gone'], () => {
     const text = phaseText();
     setText(phase, text);
     setAttr(phase, 'data-warn', state.refused || state.gone ? '' : null);
@@ -137,7 +137,7 @@ function phaseText() {
   if (state.refused) return translated(state.refused);
   if (state.gone) return t('phase.gone', { folder: state.gone });
   if (state.source !== 'live') return '';
-  if (state.status === 'failed') return t('phase.failed');
+  if (state.status === 'failed') return t(state.view === 'live' ? 'phase.failed' : 'phase.failed.elsewhere');
   const { phase } = state;
   // What the badge says already is not said twice.
   if (state.status !== 'running' && state.status !== 'loading') return '';
