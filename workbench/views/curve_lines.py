@@ -185,15 +185,16 @@ def percent(share: float) -> str:
 
 
 def short(value: float) -> str:
-    """Return a number with three digits, or one where it is too small to be written out.
+    """Return a number with three digits, or its exponent where it is too small or too large to be written out.
 
-    >>> short(0.4753), short(-12.345), short(1.12e-7), short(0.0)
-    ('0.475', '−12.3', '1e−7', '0')
+    >>> short(0.4753), short(-12.345), short(1234.5), short(1.12e-7), short(0.0), short(1.884e6)
+    ('0.475', '−12.3', '1234', '1e−7', '0', '1.9e6')
     """
-    if value != 0 and abs(value) < 1e-3:
-        mantissa, power = f"{value:.0e}".split("e")
+    size = abs(value)
+    if size != 0 and not 1e-3 <= size < 1e4:
+        mantissa, power = f"{value:.{int(size > 1)}e}".split("e")
         return f"{mantissa}e{int(power)}".replace("-", "−")
-    return f"{value:.3g}".replace("-", "−")
+    return (f"{value:.0f}" if size >= 1000 else f"{value:.3g}").replace("-", "−")
 
 
 def _end_label(curve: Curve, panel: Panel, colours: Theme, lang: str) -> str:
