@@ -54,12 +54,17 @@ def test_an_address_that_is_none_is_told_in_a_sentence(capsys):
     assert said.startswith("app.py: cannot listen on nowhere.invalid, port 7860: ") and said.count("\n") == 1
 
 
-def test_ctrl_c_ends_a_run_and_the_server_without_a_traceback(tmp_path):
-    command = [sys.executable, "app.py", "--no-browser", "--port", "0", "--runs-folder", str(tmp_path)]
+def started(runs: Path) -> tuple[subprocess.Popen, str]:
+    """Return `python app.py` with the address that it printed."""
+    command = [sys.executable, "app.py", "--no-browser", "--port", "0", "--runs-folder", str(runs)]
     root = Path(app.__file__).parent
     server = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert server.stdout is not None
-    address = server.stdout.readline().split()[-1]
+    return server, server.stdout.readline().split()[-1]
+
+
+def test_ctrl_c_ends_a_run_and_the_server_without_a_traceback(tmp_path):
+    server, address = started(tmp_path)
     headers = {"Content-Type": "application/json"}
     start = urllib.request.Request(f"{address}/wb/do/start", b"{}", headers)
     with urllib.request.urlopen(start, timeout=60) as answer:
@@ -74,3 +79,13 @@ def test_ctrl_c_ends_a_run_and_the_server_without_a_traceback(tmp_path):
     assert (server.returncode, said) == (0, "")
     [folder] = tmp_path.iterdir()
     assert RunFolder(folder).read().rows, "what was recorded stays"
+
+
+def test_ctrl_c_ends_the_server_without_a_traceback_while_a_page_is_loading(tmp_path):
+    server, address = started(tmp_path)
+    with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as page:
+        page.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert page.recv(15) == b"HTTP/1.1 200 OK", "its second half is Gradio's, which is still being imported"
+        server.send_signal(signal.SIGINT)
+        said = server.communicate(timeout=60)[1]
+    assert (server.returncode, said) == (0, "")

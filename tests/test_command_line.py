@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from workbench.__main__ import main
+from workbench.__main__ import _line, main
 from workbench.run.config import RunConfig
 from workbench.run.knobs import Knobs
 from workbench.run.recorder import RunFolder
@@ -45,3 +45,8 @@ def test_a_run_that_ended_before_its_first_step_says_so(tmp_path, capsys):
     RunFolder.create(tmp_path, RunConfig(), Knobs())
     assert main(["replay", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"workbench: {tmp_path} holds no step: the run ended before its first\n"
+
+
+def test_a_step_to_which_no_reward_applied_says_so():
+    assert _line({"step": 3, "reward": None, "kl": 0.5}) == "step    3  no reward applied  kl 0.500"
+    assert _line({"step": 3, "reward": 0.0}) == "step    3  reward 0.000"

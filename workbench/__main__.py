@@ -85,7 +85,8 @@ def _knob_change(text: str) -> tuple[str, Any]:
 
 def _line(row: Row) -> str:
     shown = ("reward", "reward_std", "frac_reward_zero_std", "kl", "entropy", "clip_ratio/region_mean", "step_time")
-    parts = [f"{name} {row[name]:.3f}" for name in shown if row.get(name) is not None]
+    parts = [] if row.get("reward") is not None else ["no reward applied"]
+    parts += [f"{name} {row[name]:.3f}" for name in shown if row.get(name) is not None]
     return f"step {row['step']:>4}  " + "  ".join(parts)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import gc
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -69,8 +70,9 @@ class _AnnouncingServer(uvicorn.Server):
         self._on_listening = on_listening
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """End once: of a second Ctrl-C uvicorn would make a traceback, and the first is quick."""
+        """End once, and quietly: a second Ctrl-C, or a page still loading, is a traceback to uvicorn."""
         if not self.should_exit:
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
             super().handle_exit(sig, frame)
 
     async def startup(self, sockets: Any = None) -> None:
