@@ -39,7 +39,7 @@ class Panel:
 
 REWARD = Panel(
     ("Reward", "奖励 reward"),
-    ("band: 10–90% of groups", "灰带：各组的 10–90%"),
+    ("band: 10–90% of groups; lines: smoothed", "灰带：各组的 10–90%；线：平滑后"),
     [Line("reward", ("mean", "均值"), "ink")],
     is_reward=True,
 )
