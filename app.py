@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
     except ConfigError as error:
         return _refuse(error)
     if not workbench.close(timeout_s=0):
-        os._exit(0)  # the training thread is still importing: it cannot be told to stop, and has nothing to lose
+        os._exit(0)  # the training thread imports, or is within one long operation; what is recorded is whole
     return 0
 
 

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.run.records import is_same
@@ -17,7 +18,7 @@ KNOBS = Knobs(num_generations=2, max_completion_length=4)
 def test_a_session_trains_as_many_steps_as_asked_and_goes_on_from_there(make_config):
     session = Session(make_config(max_steps=5), KNOBS)
     assert [record.step for record in session.run(2)] == [1, 2]
-    assert [record.step for record in session.run(1)] == [3]
+    assert [record.step for record in session.run(np.int64(1))] == [3]
     assert [record.step for record in session.run()] == [4, 5]
     assert list(session.run(3)) == []
     assert [record.step for record in session.records] == [1, 2, 3, 4, 5]

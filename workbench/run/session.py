@@ -9,6 +9,7 @@ from typing import Any
 from workbench.errors import ConfigError
 from workbench.run.config import RunConfig
 from workbench.run.knobs import KnobBoard, Knobs
+from workbench.run.plain import plain_value
 from workbench.run.record import StepRecord
 from workbench.run.recorder import RunFolder
 from workbench.run.store import RunStore
@@ -55,6 +56,7 @@ class Session:
 
         Whatever is raised on the way, an interrupt too, ends the run: to go on then raises RuntimeError.
         """
+        num_steps = plain_value(num_steps)
         if num_steps is not None and (not isinstance(num_steps, int) or num_steps < 0):
             raise ConfigError(f"num_steps={num_steps!r} is not allowed: it must be a whole number, or None for all")
         done = 0
