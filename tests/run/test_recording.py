@@ -35,6 +35,31 @@ def test_a_record_of_nothing_but_empty_completions_comes_back(tmp_path):
     assert is_same(read_step(tmp_path / "1.npz"), record)
 
 
+def test_anybody_can_read_the_arrays_with_numpy_alone(tmp_path):
+    record = make_record(lengths=((2, 3), (0, 4)))
+    write_step(tmp_path / "1.npz", record)
+    with np.load(tmp_path / "1.npz", allow_pickle=False) as file:
+        tokens = file["tokens"]
+    completions = [c for group in record.groups for c in group.completions]
+    assert np.array_equal(tokens["entropy"], np.concatenate([c.entropy for c in completions]))
+    assert np.array_equal(tokens["logps_by_update"], np.concatenate([c.logps_by_update for c in completions], axis=1))
+    assert all(tokens[name].flags.aligned for name in tokens.dtype.names)
+
+
+def test_a_file_of_before_with_a_member_for_each_array_is_read_too(tmp_path, monkeypatch):
+    record = make_record()
+    write_arrays = recording._write_arrays
+
+    def unpacked(path, members):
+        write_arrays(path, {"text": members["text"], **members["tokens"]})
+
+    monkeypatch.setattr(recording, "_packed", lambda arrays: arrays)
+    monkeypatch.setattr(recording, "_write_arrays", unpacked)
+    write_step(tmp_path / "1.npz", record)
+    assert "entropy" in np.load(tmp_path / "1.npz").files
+    assert is_same(read_step(tmp_path / "1.npz"), record)
+
+
 def test_the_comparison_sees_one_changed_number():
     record, other = make_record(), make_record()
     assert is_same(record, other)

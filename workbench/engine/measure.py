@@ -56,7 +56,7 @@ def _on_cpu(value: Any) -> Any:
 def _texts_of(rollout: Rollout, vocabulary: Vocabulary) -> dict[int, str]:
     mask = rollout.mask.numpy()
     ids = np.concatenate([rollout.token_ids.numpy()[mask], rollout.top_ids.numpy()[mask].ravel()])
-    return {token_id: vocabulary[token_id] for token_id in np.unique(ids).tolist()}
+    return {token_id: vocabulary[token_id] for token_id in np.flatnonzero(np.bincount(ids)).tolist()}
 
 
 def _groups(data: StepData, judge: Judge, texts: Mapping[int, str]) -> tuple[GroupRecord, ...]:

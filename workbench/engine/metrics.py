@@ -48,16 +48,15 @@ def step_metrics(data: StepData, judge: Judge) -> tuple[Scalars, tuple[Scalars, 
 
 
 def _reward_metrics(samples: Samples, judge: Judge, knobs: Knobs) -> Scalars:
-    totals = samples.judgement.totals
-    scores = {
-        name: torch.tensor([float(r) for r in rewards]) for name, rewards in samples.judgement.by_function.items()
-    }
+    totals, names = samples.judgement.totals, list(samples.judgement.by_function)
+    rows = torch.cat([totals[None], samples.judgement.table().T.to(totals.dtype)])  # 1 + F, B
+    (mean, *means), (std, *stds) = rows.nanmean(dim=1).tolist(), nan_std(rows).tolist()
     return {
-        "reward": totals.nanmean().item(),
-        "reward_std": nan_std(totals[None]).item(),
+        "reward": mean,
+        "reward_std": std,
         "frac_reward_zero_std": _frac_reward_zero_std(samples, judge, knobs),
-        **{f"rewards/{name}/mean": values.nanmean().item() for name, values in scores.items()},
-        **{f"rewards/{name}/std": nan_std(values[None]).item() for name, values in scores.items()},
+        **{f"rewards/{name}/mean": value for name, value in zip(names, means, strict=True)},
+        **{f"rewards/{name}/std": value for name, value in zip(names, stds, strict=True)},
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedTokenizerBase
 
@@ -148,7 +148,7 @@ class Policy:
         if not folder.exists():
             replace(self.model.peft_config[ADAPTER], inference_mode=True).save_pretrained(str(folder))
         part = folder / "weights.part"
-        save_file({name: weight.detach().contiguous() for name, weight in self._adapter.items()}, part)
+        save_file({name: weight.detach().cpu().contiguous().numpy() for name, weight in self._adapter.items()}, part)
         os.replace(part, folder / SAFETENSORS_WEIGHTS_NAME)
 
 
