@@ -18,7 +18,10 @@ SCRIPTS = sorted((PACKAGE / "web" / "static").rglob("*.js"))
 # What each part may import besides the standard library and itself: at the top of a file, and within a function.
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "grpo": ({"torch", "jaxtyping"}, set()),
-    "tasks": ({"workbench.errors"}, {"datasets", "pyarrow", "httpx", "math_verify", "latex2sympy2_extended"}),
+    "tasks": (
+        {"workbench.errors"},
+        {"datasets", "pyarrow", "huggingface_hub", "httpx2", "math_verify", "latex2sympy2_extended"},
+    ),
     "run": (
         {"numpy", "orjson", "workbench.tasks", "workbench.models.location", "workbench.errors"},
         set(),

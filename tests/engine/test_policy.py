@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, MambaConfig, Mamba
 
 from tests.conftest import save_model
 from tests.engine.arrays import PROMPTS, run_steps
+from workbench.engine import loading
 from workbench.engine.policy import load_policy
 from workbench.engine.prompts import encode_prompts
 from workbench.errors import ConfigError
@@ -86,6 +87,15 @@ def test_what_cannot_be_loaded_is_told_in_a_sentence(make_config, llama_folder, 
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="torch sees no CUDA device here"):
             load_policy(make_config(device="cuda"))
+
+
+def test_a_model_of_the_hub_is_read_from_where_it_was_downloaded_while_the_hub_is_silent(
+    make_config, llama_folder, monkeypatch
+):
+    monkeypatch.setattr(loading, "hub_answers", lambda: False)
+    monkeypatch.setattr(loading, "downloaded_model", {"org/llama": str(llama_folder)}.__getitem__)
+    policy, local = load_policy(make_config(model="org/llama")), load_policy(make_config(model=str(llama_folder)))
+    assert all(map(torch.equal, policy.frozen, local.frozen))
 
 
 def test_weights_that_were_copied_by_half_are_told_in_a_sentence(make_config, llama_folder, tmp_path):

@@ -216,7 +216,9 @@ def test_a_hub_id_is_left_to_the_hub_and_its_failure_is_a_sentence(monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     config = RunConfig(device="cpu", reward_funcs=("no-org/no-such-reward",), reward_weights=(2.0,))
     check_run(config)
-    with pytest.raises(ConfigError, match=r"reward='no-org/no-such-reward' could not be loaded"):
+    with pytest.raises(
+        ConfigError, match=r"reward='no-org/no-such-reward' could not be loaded: the hub, http.*, does not answer"
+    ):
         make_judge(config, TASK, None)
 
 

@@ -10,13 +10,14 @@ from transformers import AutoTokenizer
 from transformers.utils import logging
 
 from workbench.errors import ConfigError
+from workbench.tasks.hub import downloaded_model, hub_answers
 
 
 def load(owner: str, make: Callable[..., Any], source: Any, **options: Any) -> Any:
     """Return `make(source, …)`, one of transformers' from_…; raise ConfigError, naming the `owner`, if it fails."""
     try:
         with _quiet_where_quick(source):
-            return make(source, **options)
+            return make(_within_reach(source), **options)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ConfigError(f"{owner} could not be loaded: {_first_line(error)}") from error
 
@@ -29,6 +30,12 @@ def load_padding_tokenizer(owner: str, location: str) -> Any:
     if tokenizer.pad_token_id is None:
         raise ConfigError(f"{owner} cannot be padded: its tokenizer has neither a padding nor an end token")
     return tokenizer
+
+
+def _within_reach(source: Any) -> Any:
+    """Return `source`; of a model of the hub that does not answer, the folder it was downloaded to before."""
+    is_on_hub = isinstance(source, str) and not Path(source).is_dir()
+    return downloaded_model(source) if is_on_hub and not hub_answers() else source
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 from workbench.errors import ConfigError
 from workbench.tasks.base import Example
+from workbench.tasks.hub import hub_answers, no_answer, was_downloaded
 
 Row = dict[str, Any]
 MOST_LEVELS = 100  # of lists and objects in one another
@@ -178,11 +179,13 @@ def _read_saved_folder(path: Path, split: str) -> list[Row]:
 
 def _read_hub(dataset: str, split: str) -> list[Row]:
     import datasets  # noqa: PLC0415  slow to import
-    import httpx  # noqa: PLC0415  what the hub's client raises through
+    import httpx2  # noqa: PLC0415  what the hub's client raises through
     from datasets.exceptions import DatasetsError  # noqa: PLC0415
 
     name, _, config = dataset.partition(":")
     try:
+        if not was_downloaded(name) and not hub_answers():
+            raise ConnectionError(no_answer())
         return datasets.load_dataset(name, config or None, split=split).to_list()
-    except (OSError, ValueError, RuntimeError, httpx.HTTPError, DatasetsError) as error:
+    except (OSError, ValueError, RuntimeError, httpx2.HTTPError, DatasetsError) as error:
         raise ConfigError(f"dataset {dataset!r} is neither a file here nor readable from the hub: {error}") from error
