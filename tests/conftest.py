@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
@@ -30,6 +31,9 @@ ROLES_TEMPLATE = (
 
 torch.set_num_threads(1)
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# A busy machine is slow, and that is no fault of what is tested.
+settings.register_profile("laws", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("laws")
 
 
 def save_model(model, folder: Path, **tokenizer_settings) -> Path:

@@ -7,14 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from workbench.grpo import grpo_loss
-
-# A busy machine is slow, and that is no fault of a formula.
-settings.register_profile("formulas", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("formulas")
 
 
 def tensor_of(draw, elements, shape, dtype):

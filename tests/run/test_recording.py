@@ -20,7 +20,7 @@ KNOBS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(LENGTHS, KNOBS, st.lists(st.text(max_size=8), min_size=1, max_size=4).map(tuple), st.booleans())
 def test_a_record_comes_back_as_it_was(tmp_path_factory, lengths, knobs, texts, has_reference):
     record = make_record(3, knobs, lengths=lengths, texts=texts, has_reference=has_reference)

@@ -2,7 +2,7 @@ import itertools
 import random
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from workbench.errors import ConfigError
@@ -40,7 +40,6 @@ def test_columns_win_over_the_prompt_and_a_missing_puzzle_is_not_applicable():
     assert score_one("<answer>1+2</answer>", prompt="reach it", target=[3])[0] is None
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=5), st.integers(-5, 60))
 def test_the_signs_found_are_all_that_reach_the_target(numbers, target):
     found = find_signs(target, numbers)
@@ -56,7 +55,6 @@ def test_the_signs_found_are_all_that_reach_the_target(numbers, target):
     assert bool(found) == is_solvable
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**9 - 1), min_size=1, max_size=6), st.data())
 def test_a_demonstration_solves_any_solvable_puzzle(numbers, data):
     signs = data.draw(st.lists(st.sampled_from((1, -1)), min_size=len(numbers), max_size=len(numbers)))

@@ -3,7 +3,7 @@ import itertools
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import ConfigError
@@ -14,7 +14,6 @@ from workbench.tasks.rewards import columns_of, score, total_rewards
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-@settings(deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_every_demonstration_and_each_of_its_steps_earns_the_highest_reward(task, seed):
     rng = random.Random(seed)

@@ -84,7 +84,7 @@ def double_model():
     return moved(load_policy(RunConfig(device="cpu"))).model.double()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     prompt_lengths=st.lists(st.integers(1, 6), min_size=1, max_size=4),
     rows=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 9)), min_size=1, max_size=12),

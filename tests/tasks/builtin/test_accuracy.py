@@ -42,7 +42,7 @@ def split(rows):
     return [content for content, _ in rows], [solution for _, solution in rows]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(texts, solutions), max_size=3))
 def test_accuracy_and_what_was_read_are_trls(rows):
     trl = pytest.importorskip("trl.rewards")
@@ -54,7 +54,7 @@ def test_accuracy_and_what_was_read_are_trls(rows):
     assert ours(contents, answers) == theirs[0], "a plain string is read like a message"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(reasoned, solutions), max_size=3), st.sampled_from([None, ["</r>", "</think>"], ["</r>"], []])
 )
@@ -66,7 +66,7 @@ def test_accuracy_after_reasoning_is_trls(rows, delimiters):
     assert logged(ours, **keywords) == logged(trl.reasoning_accuracy_reward, **keywords)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(texts, solutions, st.integers(0, 30)), max_size=3),
     st.integers(1, 20),
