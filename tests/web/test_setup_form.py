@@ -3,12 +3,15 @@
 import threading
 from collections.abc import Iterator
 
+import gradio as gr
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from tests.web.test_page import FLAGS, PATIENCE_MS
+from workbench.run.presets import PRESETS
 from workbench.run.workbench import Workbench
 from workbench.web import setup_form
+from workbench.web.setup_values import bug_words, method_words, preset_values, preset_words
 
 
 @pytest.fixture
@@ -81,3 +84,20 @@ def test_a_refusal_is_told_in_the_language_of_the_page(browser_path: str, own_ad
         page.locator("#wb-setup-train").click()
         refusal = page.locator("#wb-section-model .wb-refusal").first
         expect(refusal).to_contain_text("prompts_per_step=0 不可用：必须是 [1,", timeout=PATIENCE_MS)
+
+
+@pytest.mark.parametrize("preset", ["addition", "iterative", "ppo", "bug_ratio_inverted"])
+def test_the_form_opens_with_what_the_train_button_starts(workbench: Workbench, preset: str) -> None:
+    workbench.preset = preset
+    with gr.Blocks() as page:
+        setup_form.build_setup_form(page, workbench)
+    shown = {block.elem_id: block for block in page.blocks.values() if getattr(block, "elem_id", None)}
+    expected = preset_values(preset) | {"preset": preset, "preset_group": PRESETS[preset].group}
+    assert {name: shown[f"wb-set-{name.replace('_', '-')}"].value for name in expected} == expected
+    assert (preset, PRESETS[preset].title[0]) in [choice[::-1] for choice in shown["wb-set-preset"].choices]
+    blocks = [block for block in page.blocks.values() if isinstance(getattr(block, "elem_classes", None), list)]
+    folds, about = ([block for block in blocks if name in block.elem_classes] for name in ("wb-fold", "wb-about"))
+    learns, syncs = expected["learn_reward"], expected["sync_ref_model"]
+    assert [fold.visible for fold in folds] == [expected["method"] == "ppo", learns, learns, syncs]
+    said = [preset_words(preset, "en"), method_words(expected["method"], "en"), bug_words(expected["bug"], "en")]
+    assert [part.value for part in about] == said

@@ -27,13 +27,16 @@ MAX_STORES = 8  # runs of this server whose groups a tab that has not noticed th
 
 
 class Workbench:
-    """Shows `shown` (a recording) until a run is started; `open_engine` makes the iterator that a run drives."""
+    """Shows `shown` (a recording) until a run is started; `open_engine` makes the iterator that a run drives.
+
+    `preset` is what `start` begins unless it is told another.
+    """
 
     def __init__(self, shown: RunStore, open_engine: OpenEngine, *, runs_folder: Path | None, preset: str) -> None:
         self.news = News()
         self._open_engine = open_engine
         self._runs_folder = runs_folder
-        self._preset = preset
+        self.preset = preset
         self._lock = RLock()  # held by whoever changes what is below; a reader looks at each once
         self._recording = shown
         self._store = shown
@@ -89,7 +92,7 @@ class Workbench:
         paused_after_one_step: bool = False,
     ) -> None:
         """Begin a run of `preset` with `config` and `knobs` laid over it, unless one is going on already."""
-        settings, values = preset_settings(preset or self._preset)
+        settings, values = preset_settings(preset or self.preset)
         run_config = RunConfig.from_mapping(settings | (config or {}))
         first = Knobs().changed(values | (knobs or {}))
         check_run(run_config)

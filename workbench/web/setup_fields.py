@@ -15,17 +15,16 @@ from workbench.web.setup_values import default_of
 from workbench.web.setup_words import FIELDS, PRESET_GROUPS, SECTIONS, phrase
 
 Choices = list[tuple[str, str]]
-_SEGMENTS = {"preset_group": "tasks", "method": "grpo"}  # chosen between side by side, and what is chosen first
+_SEGMENTS = ("preset_group", "method")  # chosen between side by side
 
 
 def make_field(name: str, value: Any = None) -> Any:
     """Return the component of a setting, or of the presets', with `value` or the setting's default in it."""
     words: dict[str, Any] = field_words(name, "en") | {"elem_id": f"wb-set-{name.replace('_', '-')}"}
     if name in _SEGMENTS:
-        return gr.Radio(choices_of(name, "en"), value=value or _SEGMENTS[name], show_label=False, **words)
+        return gr.Radio(choices_of(name, "en"), value=value, show_label=False, **words)
     if name == "preset":
-        presets = choices_of(name, "en", "tasks")
-        return gr.Dropdown(presets, value=presets[0][1], show_label=False, **words)
+        return gr.Dropdown(choices_of(name, "en", PRESETS[value].group), value=value, show_label=False, **words)
     value = default_of(name) if value is None else value
     choices = choices_of(name, "en")
     if name == "plain_paths":

@@ -1,5 +1,6 @@
 """The form in which a run is set up, section by section. Its words follow the page's language."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,6 @@ from workbench.web.setup_values import (
 )
 from workbench.web.setup_words import phrase
 
-_START = "addition"  # the preset that the form opens with
 _DECIDING = ("method", "learn_reward", "sync_ref_model", "bug")  # what other parts of the form depend on
 _LEARNED = ("steps_per_round", "reward_model_replay", "reward_model_steps", "reward_model_learning_rate")
 _ABOUT = "wb-about"
@@ -43,8 +43,12 @@ Updates = dict[Any, Any]
 
 @dataclass
 class SetupForm:
-    """The form's components by name. Folds hold settings that only matter for some values of the others."""
+    """The form's components by name. Folds hold settings that only matter for some values of the others.
 
+    It opens with the preset that the train button starts.
+    """
+
+    preset: str
     lang: gr.Textbox  # never shown: the browser puts the page's language here when it asks for something
     fields: dict[str, Any] = field(default_factory=dict)
     titles: dict[str, gr.Markdown] = field(default_factory=dict)
@@ -52,12 +56,17 @@ class SetupForm:
     folds: dict[str, gr.Row] = field(default_factory=dict)
     refusals: dict[str, gr.Markdown] = field(default_factory=dict)
 
+    @property
+    def start(self) -> dict[str, Any]:
+        """What the fields hold at first, where it is the preset's business."""
+        return {"preset_group": PRESETS[self.preset].group, "preset": self.preset} | preset_values(self.preset)
+
     def add(self, *names: str) -> None:
         for name in names:
-            self.fields[name] = make_field(name, preset_values(_START).get(name))
+            self.fields[name] = make_field(name, self.start.get(name))
 
     def fold(self, name: str, *settings: str) -> None:
-        with gr.Row(visible=False, elem_classes="wb-fold") as self.folds[name]:
+        with gr.Row(visible=_open_folds(self.start)[name], elem_classes="wb-fold") as self.folds[name]:
             self.add(*settings)
 
     def section(self, name: str) -> gr.Column:
@@ -74,7 +83,7 @@ def build_setup_form(page: gr.Blocks, workbench: Workbench) -> None:
 
     Its button starts a run, or says in one sentence, in the section that it is about, why not.
     """
-    form = SetupForm(gr.Textbox("en", visible=False))
+    form = SetupForm(workbench.preset, gr.Textbox("en", visible=False))
     _draw_what(form)
     _draw_how(form)
     with gr.Row(elem_id="wb-setup-foot"):
@@ -90,10 +99,10 @@ def _draw_what(form: SetupForm) -> None:
     with form.section("start"):
         with gr.Row(elem_classes="wb-start"):
             form.add("preset_group", "preset")
-        form.about["preset"] = gr.Markdown(preset_words(_START, "en"), elem_classes=_ABOUT)
+        form.about["preset"] = gr.Markdown(preset_words(form.preset, "en"), elem_classes=_ABOUT)
     with form.section("method"):
         form.add("method")
-        form.about["method"] = gr.Markdown(method_words("grpo", "en"), elem_classes=_ABOUT)
+        form.about["method"] = gr.Markdown(method_words(form.start["method"], "en"), elem_classes=_ABOUT)
         form.fold("ppo", "gamma", "gae_lambda", "critic_learning_rate", "cliprange_value")
     with form.section("prompts"), gr.Row():
         form.add(*SECTIONS["prompts"])
@@ -119,7 +128,7 @@ def _draw_how(form: SetupForm) -> None:
         form.add("plain_paths")
     with form.section("bug"):
         form.add("bug")
-        form.about["bug"] = gr.Markdown("", elem_classes=_ABOUT)
+        form.about["bug"] = gr.Markdown(bug_words(form.start["bug"], "en"), elem_classes=_ABOUT)
 
 
 def _connect_button(form: SetupForm, button: gr.Button, workbench: Workbench) -> None:
@@ -158,7 +167,7 @@ def _connect_fields(form: SetupForm) -> None:
     def depend(lang: str, *values: Any) -> Updates:
         return _dependents(form, dict(zip(_DECIDING, values, strict=True)), lang)
 
-    filled = [fields[name] for name in preset_values(_START)]
+    filled = [fields[name] for name in preset_values(form.preset)]
     outputs = [fields["preset"], *filled, *dependents]
     fields["preset_group"].input(choose_group, [form.lang, fields["preset_group"]], outputs, **_FILLING)
     fields["preset"].input(choose_preset, [form.lang, fields["preset"]], outputs, **_FILLING)
@@ -168,15 +177,18 @@ def _connect_fields(form: SetupForm) -> None:
 
 def _dependents(form: SetupForm, values: dict[str, Any], lang: str) -> Updates:
     """Return what changes with the method, the mistake and the switches: what is shown, and what is said of them."""
-    is_shown = {
+    said = {"method": method_words(values["method"], lang), "bug": bug_words(values["bug"], lang)}
+    folds = {form.folds[name]: gr.update(visible=shown) for name, shown in _open_folds(values).items()}
+    return folds | {form.about[name]: text for name, text in said.items()}
+
+
+def _open_folds(values: Mapping[str, Any]) -> dict[str, bool]:
+    return {
         "ppo": values["method"] == "ppo",
         "learn_reward": values["learn_reward"],
         "refresh": values["learn_reward"],
         "sync_ref_model": values["sync_ref_model"],
     }
-    said = {"method": method_words(values["method"], lang), "bug": bug_words(values["bug"], lang)}
-    folds = {form.folds[name]: gr.update(visible=shown) for name, shown in is_shown.items()}
-    return folds | {form.about[name]: text for name, text in said.items()}
 
 
 def _connect_language(page: gr.Blocks, form: SetupForm, button: gr.Button) -> None:
