@@ -1,5 +1,6 @@
 """Whether a training step costs the same after ten thousand others: real steps, as small as can be, all recorded."""
 
+import argparse
 import tempfile
 import time
 from itertools import pairwise
@@ -37,4 +38,5 @@ def train(title: str, *until: int) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     main()

@@ -47,9 +47,9 @@ def reinforce_plus_plus_advantages(
 ) -> Float[Tensor, " B"]:
     r"""Return $A_i = (d_i - \mu_{\text{batch}}(d)) / (\sigma_{\text{batch}}(d) + \varepsilon)$.
 
-    REINFORCE++ with the group's mean as baseline: $d_i = r_i - \mu_{\text{group}}$. Mean and std of d are over the
-    scorable completions of the batch, each counted once (trainers that normalise by token count a completion once for
-    each of its tokens); the std divides by N - `std_ddof`. No unit. Raises ValueError as `grouped` and `z_scores` do.
+    REINFORCE++-baseline: $d_i = r_i - \mu_{\text{group}}$. Mean and std of d are over the scorable completions of the
+    batch, each counted once (trainers that normalise by token count a completion once for each of its tokens); the std
+    divides by N - `std_ddof`. No unit. Raises ValueError as `grouped` and `z_scores` do.
     Source: REINFORCE++, https://arxiv.org/abs/2501.03262
 
     >>> rewards = torch.tensor([1.0, 3.0, 2.0, 2.0])  # d is -1, 1, 0, 0, and its variance 2 / 4

@@ -53,7 +53,7 @@ class RunConfig:
         (), "fast paths to leave out, by name; all leaves out every one", choices=(ALL, *FAST_PATHS)
     )
     score_reference: bool = setting(True, "score the reference for display even when β is 0, so that KL can be seen")
-    step_rewards: str | None = setting(None, "for supervision=process: file.py:function; none: the task's")
+    step_rewards: str | None = setting(None, "used while supervision=process: file.py:function; none: the task's")
     sync_ref_model: bool = setting(False, "reset the reference to the policy every ref_model_sync_steps steps")
     ref_model_sync_steps: int = setting(512, "steps between two resets of the reference", low=1, high=10_000_000)
     learn_reward: bool = setting(

@@ -124,8 +124,9 @@ METRICS: Mapping[str, Metric] = {
         "grpo, bnpo, dr_grpo, dapo, luspo −min(r·A, clip(r)·A), which differ in w; cispo −min(r, ε high)·A·log π; "
         "sapo −(4/τ)·σ(τ(r − 1))·A; vespo −φ·A·log π; online −A·log π's gradient",
         (
-            "Near 0 by construction: advantages cancel inside a group. Watch the reward instead.",
-            "按构造就接近 0：组内优势互相抵消。请看奖励。",
+            "Says little about learning: with a clipped loss the ratios begin at 1 and advantages cancel inside a "
+            "group, so it begins near β·KL. Watch the reward instead.",
+            "说明不了学得如何：带裁剪的损失从概率比 1 开始，组内优势互相抵消，所以一开始就在 β·KL 附近。请看奖励。",
         ),
     ),
     "policy_loss": Metric(

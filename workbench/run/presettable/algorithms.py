@@ -160,7 +160,7 @@ _ADVANTAGES = {
         kl_estimator="k1",
     ),
     "reinforce_plus_plus": _variant(
-        ("REINFORCE++", "REINFORCE++"),
+        ("REINFORCE++-baseline", "REINFORCE++-baseline"),
         (
             "Minus the group's mean, then normalised over the whole batch (arXiv 2501.03262).",
             "先减组均值，再按整批归一化（arXiv 2501.03262）。",
