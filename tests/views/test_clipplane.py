@@ -1,3 +1,4 @@
+from itertools import pairwise
 from math import inf
 
 import numpy as np
@@ -12,7 +13,9 @@ from workbench.views.clipplane import (
     LIVE,
     MASKED,
     OUTSIDE,
+    Tick,
     log_reach,
+    named_ratios,
     ratio_ticks,
     stacked,
     token_marks,
@@ -20,7 +23,9 @@ from workbench.views.clipplane import (
     why_empty,
     why_no_curve,
 )
+from workbench.views.clipwords import region_of_words
 from workbench.views.objectives import Curve
+from workbench.views.words import word
 
 
 def test_tokens_are_live_outside_or_dead_and_keep_their_place():
@@ -72,8 +77,36 @@ def test_stacked_marks_stay_under_their_place_and_above_the_floor(x):
 def test_the_axis_always_shows_1_and_the_band(knobs):
     curve = Curve(Knobs(**knobs))
     reach = log_reach(token_marks(two_sided_group(**knobs)), curve)
-    assert (1.0, "1") in ratio_ticks(curve, reach)
+    texts = [tick.text for tick in ratio_ticks(curve, reach)]
+    named = ["1", *(text for ratio, text in named_ratios(curve) if ratio > 0)]
+    assert texts[: len(named)] == named
     assert np.log(curve.bounds.high) < reach
+
+
+@given(st.floats(0, 0.99), st.none() | st.floats(0, 5), st.lists(st.floats(0.3, 3), min_size=1, max_size=4))
+def test_no_label_of_the_axis_lies_on_another(epsilon, epsilon_high, ratios):
+    knobs = Knobs(epsilon=epsilon, epsilon_high=epsilon_high)
+    reach = log_reach(token_marks(group(completion([ratios], 1.0, knobs))), Curve(knobs))
+    spans = sorted(tick.span(reach) for tick in ratio_ticks(Curve(knobs), reach))
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
+
+
+def test_the_upper_limit_has_its_own_name_where_it_differs():
+    named = {high: named_ratios(Curve(Knobs(epsilon=0.2, epsilon_high=high)))[1] for high in (None, 0.2, 0.28)}
+    assert named == {None: (1.2, "1+ε"), 0.2: (1.2, "1+ε"), 0.28: (1.28, "1+ε_high")}
+
+
+def test_limits_close_to_1_lean_away_from_it_and_others_do_not():
+    ticks = ratio_ticks(Curve(Knobs(epsilon=0.05, epsilon_high=0.5)), 0.8)
+    assert ticks[:3] == [Tick(1.0, "1"), Tick(0.95, "1−ε", -1), Tick(1.5, "1+ε_high")]
+
+
+@pytest.mark.parametrize("cap", [0.3, 1.5, 5.0])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_is_said_of_a_cap_is_not_written_beyond_the_region_it_is_true_of(cap, sign):
+    curve = Curve(Knobs(loss_type="cispo", epsilon_high=cap))
+    start, end, name = region_of_words(curve, sign, log_reach(token_marks(two_sided_group()), curve))
+    assert name == "cap_note" and start < end and "up to the cap, then held" in word(name, "en")
 
 
 def test_a_band_of_a_few_thousandths_fills_the_axis():
@@ -86,7 +119,7 @@ def test_the_cap_of_cispo_is_on_its_axis(cap):
     knobs = Knobs(loss_type="cispo", epsilon_high=cap)
     made = group(completion([[1.0, cap + 1]], -1.0, knobs))
     reach = log_reach(token_marks(made), Curve(knobs))
-    assert np.log(cap) < reach and f"{cap:g}" in [text for _, text in ratio_ticks(Curve(knobs), reach)]
+    assert np.log(cap) < reach and f"{cap:g}" in [tick.text for tick in ratio_ticks(Curve(knobs), reach)]
     assert token_marks(made).kind.tolist() == [LIVE, OUTSIDE], "capped at either sign of A"
 
 

@@ -53,7 +53,7 @@ def test_the_clip_figure_names_axes_and_regions_and_shades_the_flat_side():
 @pytest.mark.parametrize(
     ("knobs", "title", "unit", "words"),
     [
-        (Knobs(loss_type="cispo", epsilon_high=5.0), "Capped gradient weight", "gradient weight g", "weight held"),
+        (Knobs(loss_type="cispo", epsilon_high=5.0), "Capped gradient weight", "gradient weight g", "then held"),
         (Knobs(loss_type="sapo"), "Soft-gated objective", "L / |A|", "never shut"),
         (Knobs(loss_type="vespo"), "Sequence weight φ", "gradient weight g", "weight near 0"),
         (Knobs(loss_type="online"), "Gradient weight", "gradient weight g", "at every ratio"),
@@ -67,6 +67,14 @@ def test_a_loss_that_does_not_clip_is_drawn_as_what_it_is(knobs, title, unit, wo
     assert not [s for s in figure.layout.shapes if s.fillcolor == THEMES["light"].dead], "nothing is flat"
     assert "zero gradient" not in [trace.name for trace in figure.data if trace.x[0] is None], "nor in the legend"
     assert title in show_clip(made).svg and "gradient = 0" not in show_clip(made).svg
+
+
+def test_a_limit_that_is_close_to_1_is_named_beside_its_line():
+    made = group(completion([[1.0, 2.8]], 1.0, Knobs(epsilon=0.05)))
+    for draw in (clip_figure, ratio_figure):
+        labels = draw(made).layout.xaxis.ticktext
+        assert [text.strip() for text in labels[:3]] == ["1", "1−ε", "1+ε"]
+        assert labels[1].endswith("\N{NO-BREAK SPACE}") and labels[2].startswith("\N{NO-BREAK SPACE}")
 
 
 def test_a_method_without_a_ratio_gets_a_sentence_and_no_curve():

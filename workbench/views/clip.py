@@ -19,7 +19,7 @@ from workbench.views.clipwords import (
     region_of_words,
     value_range,
 )
-from workbench.views.figures import heading, plain, say, theme_of, themed
+from workbench.views.figures import heading, leaning, plain, say, theme_of, themed
 from workbench.views.objectives import WEIGHTS, Curve
 from workbench.views.theme import Theme
 from workbench.views.words import word
@@ -123,8 +123,9 @@ def _set_axes(figure, column, sign, curve: Curve, reach: float, span, colours: T
     figure.update_xaxes(
         type="log",
         range=[-reach / log(10), reach / log(10)],
-        tickvals=[r for r, _ in ticks],
-        ticktext=[text for _, text in ticks],
+        tickvals=[tick.ratio for tick in ticks],
+        ticktext=[leaning(tick.text, tick.lean) for tick in ticks],
+        tickangle=0,  # Plotly would turn labels whose blanks touch
         ticks="outside",
         title_text=word("sequence_axis" if curve.is_by_completion else "ratio_axis", lang),
         row=1,

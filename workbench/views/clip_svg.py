@@ -115,10 +115,10 @@ def _words(left: float, width: float, text: str, colour: str) -> list[svg.Part]:
 def _ratio_axis(panel: Panel, curve: Curve, colours: Theme, lang: str) -> list[svg.Part]:
     base = HEIGHT - BOTTOM
     parts = [svg.line(panel.left, base, panel.left + PANEL, base, colours.ink3)]
-    for ratio, text in cp.ratio_ticks(curve, panel.reach):
-        x = panel.x(_log(ratio))
+    for tick in cp.ratio_ticks(curve, panel.reach):
+        x, anchor = panel.x(_log(tick.ratio)), ("end", "middle", "start")[tick.lean + 1]
         parts.append(svg.line(x, base, x, base + 4, colours.ink3))
-        parts.append(svg.tag("text", text, x=x, y=base + 16, text_anchor="middle"))
+        parts.append(svg.tag("text", tick.text, x=x + 6 * tick.lean, y=base + 16, text_anchor=anchor))
     middle = panel.left + PANEL / 2
     axis = word("sequence_axis" if curve.is_by_completion else "ratio_axis", lang)
     parts.append(svg.tag("text", axis, x=middle, y=base + 32, text_anchor="middle"))

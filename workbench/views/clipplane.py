@@ -16,6 +16,7 @@ SIGNS = (1, -1)
 WIDEST = log(3)  # a ratio further from 1 is off scale
 WIDEST_OF_SEQUENCES = log(20)
 NARROW = 0.05  # a band within this of 1 is looked at through a lens
+LETTER = 0.03  # of the axis to either side of 1: about how wide a letter of a label is
 SAME = 1e-6  # of a log-ratio: float32's rounding of two equal log-probabilities
 
 
@@ -146,23 +147,56 @@ def stacked(
     return placed
 
 
-def ratio_ticks(curve: Curve, reach: float) -> list[tuple[float, str]]:
+@dataclass(frozen=True)
+class Tick:
+    """A ratio to label on the axis; a name that would lie on the "1" leans away from it, to the left (-1) or right."""
+
+    ratio: float
+    text: str
+    lean: int = 0
+
+    def span(self, reach: float) -> tuple[float, float]:
+        """Return where the label begins and ends, in parts of the `reach`."""
+        half = LETTER * len(self.text) / 2
+        middle = log(self.ratio) / reach + self.lean * (half + LETTER)
+        return middle - half, middle + half
+
+
+def ratio_ticks(curve: Curve, reach: float) -> list[Tick]:
     """Return the ratios to label on the axis: 1, those that the loss names, and round ones that leave them room.
 
     >>> from workbench.run.knobs import Knobs
-    >>> [text for _, text in ratio_ticks(Curve(Knobs(epsilon=0.2)), 0.5)]
+    >>> [tick.text for tick in ratio_ticks(Curve(Knobs(epsilon=0.2)), 0.5)]
     ['1', '1−ε', '1+ε', '0.67', '1.5', '1.33']
+    >>> [(tick.text, tick.lean) for tick in ratio_ticks(Curve(Knobs(epsilon=0.05)), 1.0)]
+    [('1', 0), ('1−ε', -1), ('1+ε', 1), ('0.5', 0), ('0.67', 0), ('1.5', 0), ('2', 0)]
     """
-    named = [(1.0, "1"), *named_ratios(curve)]
-    kept = [(r, text) for r, text in named if r > 0 and (text == "1" or abs(log(r)) > reach / 9)]
+    kept = [Tick(1.0, "1"), *(Tick(r, text, _lean(r, text, reach)) for r, text in named_ratios(curve) if r > 0)]
     for r in (0.35, 0.5, 0.67, 1.5, 2.0, 2.8, 0.75, 1.33, 5.0, 10.0, 0.2, 0.1):
-        if abs(log(r)) < reach * 0.95 and all(abs(log(r / q)) > reach / 5 for q, _ in kept):
-            kept.append((r, f"{r:g}"))
+        tick = Tick(r, f"{r:g}")
+        if abs(log(r)) < reach * 0.95 and all(_are_apart(tick.span(reach), other.span(reach)) for other in kept):
+            kept.append(tick)
     return kept
 
 
+def _lean(ratio: float, text: str, reach: float) -> int:
+    if abs(log(ratio)) / reach > LETTER * (len(text) + 3) / 2:
+        return 0
+    return -1 if ratio < 1 or "−" in text else 1
+
+
+def _are_apart(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return max(one[0], other[0]) - min(one[1], other[1]) > 3 * LETTER
+
+
 def named_ratios(curve: Curve) -> list[tuple[float, str]]:
-    """Return the ratios that the loss itself names: the ends of the band, or the cap."""
+    """Return the ratios that the loss itself names: the ends of the band, or the cap.
+
+    >>> from workbench.run.knobs import Knobs
+    >>> [text for _, text in named_ratios(Curve(Knobs(epsilon=0.2, epsilon_high=0.28)))]
+    ['1−ε', '1+ε_high']
+    """
     if curve.form == "clip":
-        return [(curve.bounds.low, "1−ε"), (curve.bounds.high, "1+ε")]
+        is_high_its_own = curve.knobs.epsilon_high not in (None, curve.knobs.epsilon)
+        return [(curve.bounds.low, "1−ε"), (curve.bounds.high, "1+ε_high" if is_high_its_own else "1+ε")]
     return [] if curve.cap is None else [(curve.cap, f"{curve.cap:g}")]

@@ -44,8 +44,6 @@ def region_of_words(curve: Curve, sign: int, reach: float) -> tuple[float, float
     least, most, bounds = float(np.exp(-reach)), float(np.exp(reach)), curve.bounds
     if curve.form == "clip":
         return (least, bounds.low, "outside") if sign > 0 else (bounds.high, min(bounds.cap, most), "outside")
-    if curve.cap is not None:
-        return 1.0, min(curve.cap, most), "cap_note"
     ends = curve.value(np.exp(np.array([-0.7 * reach, 0.7 * reach])), sign)
     return (least, 1.0, f"{curve.form}_note") if ends[0] < ends[1] else (1.0, most, f"{curve.form}_note")
 

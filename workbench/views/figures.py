@@ -24,6 +24,16 @@ def heading(title: str, note: str, colours: Theme) -> str:
     return f"<b>{title}</b>  <span style='color:{colours.ink2};font-size:12px'>{note}</span>"
 
 
+def leaning(text: str, lean: int) -> str:
+    """Return the label of a tick, which Plotly centres, with blanks that push it to the left (-1) or the right (1).
+
+    >>> leaning("1", 0), leaning("1+ε", 1).strip("\\N{NO-BREAK SPACE}")
+    ('1', '1+ε')
+    """
+    blanks = "\N{NO-BREAK SPACE}" * (2 * len(text) + 4) * abs(lean)  # each half as wide as a letter
+    return blanks + text if lean > 0 else text + blanks
+
+
 def look(colours: Theme) -> dict[str, Any]:
     """Return the layout that all figures have."""
     return {

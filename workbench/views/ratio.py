@@ -11,7 +11,7 @@ from workbench.run.record import GroupRecord
 from workbench.views import clipplane as cp
 from workbench.views.clipplane import Marks
 from workbench.views.clipwords import clip_summary
-from workbench.views.figures import heading, say, theme_of, themed
+from workbench.views.figures import heading, leaning, say, theme_of, themed
 from workbench.views.objectives import Curve
 from workbench.views.theme import Theme
 from workbench.views.words import word
@@ -94,8 +94,9 @@ def _set_axes(figure: go.Figure, curve: Curve, reach: float, tallest: int, lang:
     ticks = cp.ratio_ticks(curve, reach)
     figure.update_xaxes(
         range=[-reach * 1.02, reach * 1.02],
-        tickvals=[log(r) for r, _ in ticks],
-        ticktext=[text for _, text in ticks],
+        tickvals=[log(tick.ratio) for tick in ticks],
+        ticktext=[leaning(tick.text, tick.lean) for tick in ticks],
+        tickangle=0,  # Plotly would turn labels whose blanks touch
         ticks="outside",
         title_text=word("sequence_axis" if curve.is_by_completion else "ratio_axis", lang),
     )

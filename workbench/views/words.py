@@ -25,7 +25,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     ),
     "gate_note": ("gate closing, never shut", "软门渐合，从不全关"),
     "gate_title": ("Soft-gated objective", "软门目标"),
-    "cap_note": ("beyond the cap, weight held", "超过上限，权重不变"),
+    "cap_note": ("weight r up to the cap, then held", "未达上限时权重为 r，超过后不变"),
     "exact_kl": ("exact", "精确"),
     "flat": ("gradient = 0", "梯度 = 0"),
     "inner_update": ("inner update {k} of {n}", "内层更新 {k} / {n}"),
