@@ -49,6 +49,13 @@ def test_the_reward_breaks_where_it_was_not_measured_and_marks_the_knobs():
     assert "β 0.04 → 0.1 @ 3" in text and "1.50" in text and "step" in text
 
 
+@pytest.mark.parametrize(("lang", "words"), [("en", "number: last step"), ("zh", "数字：最后一步")])
+def test_the_reward_says_that_its_line_is_smoothed_and_its_number_is_not(lang, words):
+    text = read(reward_svg([row(1, 0.0), row(2, 1.0)], [], lang=lang))[1]
+    assert words in text and "1.00" in text
+    assert words not in read(reward_svg([], [], lang=lang))[1]
+
+
 def test_a_learned_reward_is_dashed_beside_the_solid_true_one_and_both_are_named():
     rows = [{"step": s, "metrics": {"reward": s / 2, "true_reward": 1.0}} for s in (1, 2)]
     root, text = read(reward_svg(rows, []))

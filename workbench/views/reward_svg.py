@@ -42,6 +42,7 @@ def reward_svg(rows: Sequence[Row], events: Sequence[Row], *, theme: str = "ligh
     if not rows:
         parts.append(svg.tag("text", word("no_steps", lang), x=WIDTH / 2, y=HEIGHT / 2, text_anchor="middle"))
         return svg.document(WIDTH, HEIGHT, parts, colours, word("no_steps", lang))
+    parts.append(svg.tag("text", word("reward_note", lang), x=WIDTH - 12, y=18, text_anchor="end", font_size=12))
     lines = _lines(rows, colours, lang)
     known = [value for line in lines for value in line.values if value is not None]
     low, high = min([0.0, *known]), max([0.0, *known]) * 1.08

@@ -66,6 +66,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "ratio_title": ("How far the tokens have moved", "词元移动了多远"),
     "result": ("result", "结果"),
     "reward": ("reward", "奖励 reward"),
+    "reward_note": ("dots: steps; line: smoothed; number: last step", "点：各步；线：平滑后；数字：最后一步"),
     "reward_true": ("true reward", "真实奖励"),
     "round": ("round {n}", "第 {n} 轮"),
     "sequence_axis": ("ratio of the completion, s (log scale)", "整个回答的概率比 s（对数刻度）"),
