@@ -8,6 +8,7 @@ import pytest
 from tests.views.groups import completion, group, two_sided_group
 from workbench.run.knobs import Knobs
 from workbench.run.record import StepMark
+from workbench.run.session import Session
 from workbench.views.notebook import show, show_clip
 from workbench.views.reward_svg import reward_svg
 from workbench.views.table import group_html, mixed
@@ -160,3 +161,24 @@ def test_show_gives_a_notebook_html_or_svg_and_a_terminal_a_line():
     made = two_sided_group()
     assert show(made)._repr_html_() == group_html(made) and repr(show(made)) == "1+1=?: 2 completions"
     assert show_clip(made)._repr_svg_().startswith("<svg") and "clipped objective" in repr(show_clip(made))
+
+
+def test_show_takes_a_session_before_and_after_it_has_trained():
+    session = Session()
+    assert "No steps yet" in show(session).svg and repr(show(session)) == f"{session.store.title}: 0 steps"
+
+
+@pytest.mark.parametrize("thing", [None, [two_sided_group()], "addition"])
+def test_show_says_what_it_takes(thing):
+    with pytest.raises(TypeError, match=f"a Session, not a {type(thing).__name__}"):
+        show(thing)
+    with pytest.raises(TypeError, match=f"takes a GroupRecord, not a {type(thing).__name__}"):
+        show_clip(thing)
+
+
+@pytest.mark.parametrize("draw", [show, show_clip])
+def test_a_theme_or_a_language_that_there_is_not_is_refused_by_name(draw):
+    with pytest.raises(ValueError, match="theme='blue' is none of light, dark"):
+        draw(two_sided_group(), theme="blue")
+    with pytest.raises(ValueError, match="lang='cn' is none of en, zh"):
+        draw(two_sided_group(), lang="cn")
