@@ -199,7 +199,9 @@ function drawColumns(view, record, plan) {
       { class: 'strip-head' },
       tip(h('span', { text: t('group.strip', { measure: t(`measure.${measure}.in`) }) }), () => ({
         title: t(`measure.${measure}`),
-        text: [t(measureHelp(record, measure)), hasSteps(record) && t('group.strip.steps')].filter(Boolean).join('\n'),
+        text: [t(measureHelp(state.record ?? state, measure)), hasSteps(record) && t('group.strip.steps')]
+          .filter(Boolean)
+          .join('\n'),
       })),
       ...pager,
     ),

@@ -171,7 +171,7 @@ function drawMeasures(node, record, measure) {
   const make = (i) =>
     tip(h('button', { type: 'button', role: 'radio' }), () => ({
       title: t(`measure.${measures[i]}`),
-      text: t(measureHelp(state.record ?? record, measures[i])),
+      text: t(measureHelp(state.record ?? state, measures[i])),
     }));
   resize(node, measures.length, make).forEach((b, i) => {
     b.onclick = () => chooseMeasure(measures[i]);
