@@ -30,6 +30,23 @@ HOVER_ALL = """(() => {
   }
   return nodes.length;
 })()"""
+SPILLING_CARDS = """async () => {
+  const { set, flush, state } = await import('/wb/static/store.js');
+  const edge = (node, side) => Math.max(...[...node.querySelectorAll('*')].map((e) => e.getBoundingClientRect()[side]));
+  const spilling = [];
+  for (const [row, completion] of state.record.completions.entries()) {
+    for (let pin = 0; pin < completion.length; pin += 1) {
+      set({ row, pin, k: 0 });
+      flush();
+      const [slot, card] = [document.querySelector('.lower'), document.querySelector('.card')];
+      const ends = [...card.children].slice(1).map((column) => column.getBoundingClientRect().left);
+      const { right, bottom } = slot.getBoundingClientRect();
+      const over = [...card.children].some((c, i) => edge(c, 'right') > (ends[i] ?? right));
+      if (over || edge(card, 'bottom') > bottom) spilling.push([row, pin]);
+    }
+  }
+  return spilling;
+}"""
 FRAMES_OF_A_SECOND = "window.frames = 0, new Promise((resolve) => setTimeout(() => resolve(window.frames), 1000))"
 
 
@@ -129,6 +146,15 @@ def test_everything_that_can_be_asked_of_a_token_is_on_its_card(page: Page, addr
         assert quantity in card.inner_text()
     page.keyboard.press("Escape")
     expect(card).to_have_count(0)
+
+
+@pytest.mark.parametrize(("width", "lang"), [(1366, "en"), (1280, "en"), (1280, "zh")])
+def test_the_card_of_every_token_keeps_within_its_columns_and_its_slot(
+    page: Page, address: str, width: int, lang: str
+) -> None:
+    page.set_viewport_size({"width": width, "height": 768})
+    open_page(page, address, f"lang={lang}&theme=light")
+    assert page.evaluate(SPILLING_CARDS) == []
 
 
 def test_the_language_and_the_theme_switch_at_once_and_stay(page: Page, address: str) -> None:

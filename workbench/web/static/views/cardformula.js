@@ -30,10 +30,12 @@ export function formula(f) {
   if (!known(f.ratio) || (form !== 'none' && !known(f.advantage)))
     return h('div', {}, head, h('p', { class: 'para', text: t('card.no_numbers') }));
   const rows = [...advantageRows(f), ...ROWS[form](f), gradientRow(f)];
-  const cells = rows.flatMap(([name, parts, help = `card.${name}.help`, numbers = []]) => [
-    tip(h('dt', { text: t(`card.${name}`) }), () => ({ title: t(`card.${name}`), text: t(help), rows: numbers })),
-    h('dd', {}, ...parts),
-  ]);
+  // A narrow card has no room for the words, so the numbers too say what they are.
+  const cells = rows.flatMap(([name, parts, help = `card.${name}.help`, numbers = []]) =>
+    [h('dt', { text: t(`card.${name}`) }), h('dd', {}, ...parts)].map((node) =>
+      tip(node, () => ({ title: t(`card.${name}`), text: t(help), rows: numbers })),
+    ),
+  );
   return h('div', {}, head, h('dl', { class: `formula${rows.length > 5 ? ' tight' : ''}` }, ...cells));
 }
 
@@ -135,5 +137,7 @@ function gradientRow(f) {
   if (Math.abs(parts.pull) <= 0.005 * Math.abs(whole))
     return row(dead ? 'c = ' : `c = ${product} = `, em(small(whole)), dead ?? '');
   if (!parts.push) return row(`c = ${t('card.pull')} = `, em(small(whole)));
-  return row(`${t('card.push')} ${small(parts.push)}, KL ${small(parts.pull)}: c = `, em(small(whole)));
+  // Each of the two in one piece, on one line or on two.
+  const [made, sum] = [`${t('card.push')} ${small(parts.push)}, KL ${small(parts.pull)}:`, ['c = ', em(small(whole))]];
+  return row(h('span', { text: made }), ' ', h('span', {}, ...sum));
 }

@@ -4,6 +4,7 @@ import { h } from '../dom.js';
 import { amount, compact, fixed, known, share } from '../format.js';
 import { rich, t } from '../i18n.js';
 import { derive } from '../derived.js';
+import { icon } from '../icons.js';
 import { klEstimates } from '../math.js';
 import { isKlCorrected, isOverReference, klForm } from '../meaning.js';
 import { pinnedToken, selectedCompletion, selectedRow, updateIndex, updatesOf } from '../select.js';
@@ -55,13 +56,8 @@ function sentence({ record, row, k, completion, arrays, token, ratio, old, now, 
       })
     : rich('card.unknown', {});
   const [key, values] = fate(record, row, token, k);
-  const close = h(
-    'button',
-    { class: 'unpin', type: 'button', on: { click: unpin } },
-    t('card.unpin'),
-    ' ',
-    h('kbd', { text: 'Esc' }),
-  );
+  const props = { class: 'unpin', type: 'button', 'aria-label': t('card.unpin'), on: { click: unpin } };
+  const close = tip(h('button', props, icon('close')), () => ({ title: t('card.unpin'), text: t('card.unpin.help') }));
   return h(
     'div',
     { class: 'card-words' },
