@@ -7,7 +7,7 @@ const root = '../../../workbench/web/static/';
 const { baselineOf, isKlCorrected, isZScore, klForm, klName, measureHelp, moversOf, rewardsAreAll } = await import(
   `${root}meaning.js`
 );
-const { advantageFormula } = await import(`${root}views/grouprow.js`);
+const { advantageFormula } = await import(`${root}advantageformula.js`);
 const { budgetNote } = await import(`${root}views/lower.js`);
 const { set, state } = await import(`${root}store.js`);
 
@@ -109,7 +109,7 @@ test('the formula of an advantage divides by what the engine does', () => {
   const usual = scored([-1, -2, -1, -1.5]);
   assert.equal(
     formulaOf(usual, { mean: -1.375, std: 0.4787 }, { reward: -1, advantage: 0.783 }),
-    'A = (−1.00 − (−1.38)) / 0.48',
+    'A = (−1.00 − (−1.375)) / 0.479',
   );
   assert.equal(
     formulaOf(usual, { mean: -1, std: 0, knobs: {} }, { reward: -1, advantage: 0 }),
@@ -120,6 +120,21 @@ test('the formula of an advantage divides by what the engine does', () => {
   const by = (std) => formulaOf(batch, { mean: 0.5, std: 0.7 }, { reward: 1, advantage: 0.5 / (std + 1e-4) });
   assert.equal(by(0.5), 'A = (1.00 − 0.50) / std(batch)');
   assert.equal(by(0.001), 'A = (1.00 − 0.50) / (std(batch) + 1e−4)');
+});
+
+test('by hand, the numbers of the formula make the advantage that stands above it', () => {
+  const rewards = [0.35, 1.5, 0.35, 1.5, 0.35, 1.5, 1.5, 0.35];
+  for (const extra of [0, 0.1, -0.7, 1 / 3]) {
+    const all = rewards.map((r, i) => r + (i === 2 ? extra : 0));
+    const mean = all.reduce((a, b) => a + b, 0) / all.length;
+    const std = Math.sqrt(all.reduce((sum, r) => sum + (r - mean) ** 2, 0) / (all.length - 1));
+    for (const reward of all) {
+      const advantage = (reward - mean) / (std + 1e-4);
+      const text = formulaOf(scored(all), { mean, std }, { reward, advantage });
+      const [a, b, by] = text.replaceAll('−', '-').match(/-?[\d.]+/g).map(Number);
+      assert.equal(((a - b) / by).toFixed(2), advantage.toFixed(2), text);
+    }
+  }
 });
 
 test('a deviation that divides by N is made from the one shown, which divides by N − 1', () => {

@@ -1,8 +1,9 @@
 // One completion of the group: its result, rewards, advantage, length and strip, and what hovering says of each.
 import { chooseRow, pinToken } from '../actions.js';
+import { advantageFormula } from '../advantageformula.js';
 import { isDead, pushOf, stepAt } from '../derived.js';
 import { h, resize, setAttr, setStyle, setText } from '../dom.js';
-import { amount, compact, exponent, known, signed, signedAmount, signedSmall } from '../format.js';
+import { amount, compact, known, signed, signedAmount, signedSmall } from '../format.js';
 import { t, translated } from '../i18n.js';
 import { icon } from '../icons.js';
 import { baselineOf } from '../meaning.js';
@@ -10,7 +11,7 @@ import { rewardName } from '../rewards.js';
 import { barOf, rewardParts } from '../rewardscale.js';
 import { pinnedToken, selectedRow, shownMeasure, updateIndex, updatesOf } from '../select.js';
 import { state } from '../store.js';
-import { tokenTip } from '../tips.js';
+import { precise, tokenTip } from '../tips.js';
 import { tip } from '../tooltip.js';
 import { drawStrip, tokenAt } from './strip.js';
 
@@ -208,57 +209,14 @@ export function wayKey(record, way) {
   return `group.way.${baselineOf(record)}.${way}`;
 }
 
-/**
- * A completion's advantage in numbers; null where the formula is not one line.
- * @param {object} record  @param {object} c  one of its completions  @returns {string|null}
- */
-export function advantageFormula(record, c) {
-  const { knobs, method, bug, mean } = record;
-  const own = (method ?? 'grpo') === 'grpo' && (knobs.advantage_estimator ?? 'grpo') === 'grpo';
-  if (!own || c.advantages || knobs.supervision === 'process' || knobs.kl_in === 'reward') return null;
-  if (c.advantage == null || c.reward == null) return null;
-  const isBatch = baselineOf({ knobs, bug }) === 'batch';
-  const centred = `${amount(c.reward)} − ${isBatch ? 'mean(batch)' : negative(mean)}`;
-  if (knobs.scale_rewards === 'none') return `A = ${centred}`;
-  if (isBatch) return `A = (${centred}) / std(batch)`;
-  const divisor = knobs.scale_rewards === 'batch' ? batchDivisor(knobs, c, mean) : groupDivisor(record, c);
-  return divisor && `A = (${centred}) / ${divisor}`;
-}
-
-const negative = (x) => (x < 0 ? `(${amount(x)})` : amount(x));
-const epsOf = ({ std_eps: eps = 1e-4 }) => eps;
-
-// The stabiliser is written where the advantage would read otherwise without it.
-const withEps = (std, eps, isSeen) => (isSeen ? `(${std} + ${eps < 0.005 ? exponent(eps) : amount(eps)})` : std);
-
-// The group's std as the page shows it divides by N − 1; where the run divides by N, N is that of the scored ones.
-function groupDivisor({ knobs, completions = [], mean, std }, c) {
-  const eps = epsOf(knobs);
-  const n = completions.filter((other) => other.reward != null).length;
-  const byN = knobs.std_ddof === 0 && n > 1;
-  const divisor = std * (byN ? Math.sqrt((n - 1) / n) : 1);
-  if (std == null || (eps === 0 && divisor <= 1e-8)) return null; // nothing is divided, A is 0
-  const above = c.reward - mean;
-  const text = byN ? `${amount(std)} · √(${n - 1}/${n})` : amount(std);
-  const isSeen = amount(above / divisor) !== amount(above / (divisor + eps));
-  return isSeen || !byN ? withEps(text, eps, isSeen) : `(${text})`;
-}
-
-// The batch's std is not known here, but its advantage tells what it was divided by.
-function batchDivisor(knobs, c, mean) {
-  const [above, eps] = [c.reward - mean, epsOf(knobs)];
-  const std = above / c.advantage - eps;
-  return withEps('std(batch)', eps, c.advantage !== 0 && amount(above / std) !== amount(c.advantage));
-}
-
 function lengthTip({ record, index }) {
   const c = record.completions[index];
   return {
     title: t('group.tokens', { n: c.length }),
     text: [c.truncated && t('group.cut.help'), c.masked && t('group.masked')].filter(Boolean).join(' '),
     rows: [
-      [t('group.weight'), compact(c.weight)],
-      [t('group.weight_total'), compact(c.weight * c.length)],
+      [t('group.weight'), precise(c.weight)],
+      [t('group.weight_total'), precise(c.weight * c.length)],
     ],
   };
 }
