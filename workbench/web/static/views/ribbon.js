@@ -4,7 +4,7 @@ import { amount, compact, count, fixed, known, percent, short, telling } from '.
 import { has, pick, t } from '../i18n.js';
 import { icon } from '../icons.js';
 import { knobText, runMethod } from '../knobwords.js';
-import { baselineOf, isCentred, klForm, rewardsAreAll } from '../meaning.js';
+import { baselineOf, isCentred, isKlCorrected, isOverReference, klForm, rewardsAreAll } from '../meaning.js';
 import { formOf } from '../objectives.js';
 import { ratioDigits } from '../math.js';
 import { following, metric, newestStep, updateIndex, viewedRow, viewedStep } from '../select.js';
@@ -13,22 +13,14 @@ import { metricTip } from '../tips.js';
 import { tip } from '../tooltip.js';
 
 const STAGES = ['sample', 'reward', 'reference', 'advantage', 'logp', 'ratio', 'clip', 'kl', 'loss', 'update'];
-const METRIC = {
-  sample: 'num_tokens',
-  reward: 'reward',
-  reference: 'kl',
-  advantage: 'frac_reward_zero_std',
-  logp: 'logp_mean',
-  ratio: 'ratio',
-  kl: 'kl',
-  loss: 'loss',
-  update: 'grad_norm',
-};
+// What the server describes as the stage has it: the formulas of the other stages are the page's own.
+const METRIC = { reward: 'reward' };
+const KL = { k1: '−d', k2: 'd² / 2', k3: 'eᵈ − d − 1' };
 // Which cell a phase of the engine lights: the inner loop is one phase for us.
 const LIT = { load: 0, reward_model: 1, sample: 0, reward: 1, score: 2, advantage: 3, update: 9, record: 10 };
 // What takes the place of the clip in each form of loss: its metric, as the server names it.
 const CLIPS = { clip: 'zero_gradient', cap: 'cispo_clip_ratio', phi: 'vespo/phi_seq_mean' };
-const ABOUT = { clip: 'clip_ratio/region_mean', cap: 'cispo_clip_ratio', phi: 'vespo/phi_seq_mean' };
+const OF_UPDATE = { logp: 'logp_mean', kl: 'kl', loss: 'loss', update: 'grad_norm' };
 
 /** @param {HTMLElement} root */
 export function mountRibbon(root) {
@@ -109,14 +101,21 @@ function cellValue(stage, row) {
       return [amount(metric(row, 'reward')), t('unit.mean')];
     case 'advantage':
       return [`${groups.filter((g) => g.dead).length} / ${groups.length}`, t(deadUnit())];
+    case 'reference':
+      return klValue(row.updates[0] ?? {}, 'unit.kl_before');
+    default:
+      return updateValue(stage, u);
+  }
+}
+
+function updateValue(stage, u) {
+  switch (stage) {
     case 'logp':
       return [short(u.logp_mean), t('unit.mean')];
     case 'ratio':
       return [ratioRange(u), t('unit.range')];
     case 'clip':
       return clipValue(u);
-    case 'reference':
-      return klValue(row.updates[0] ?? {}, 'unit.kl_before');
     case 'kl':
       return klValue(u, `kl.${klForm(facts())}`);
     case 'loss':
@@ -152,15 +151,45 @@ function variant(stage) {
   return baselineOf(facts()) === 'batch' ? '.batch' : '.equal';
 }
 
+// The formula in the page's own words, or as the server has it.
+function formulaOf(stage) {
+  if (stage === 'kl' || stage === 'reference') return klFormula();
+  const key = stage === 'clip' ? `stage.clip.${form()}.formula` : `stage.${stage}.formula`;
+  const own = stage === 'ratio' && isOverReference(facts()) ? `${key}_ref` : key;
+  if (has(own)) return t(own);
+  const name = METRIC[stage] ?? (stage === 'clip' && CLIPS[form()]);
+  return name ? metricTip(name, '').formula : null;
+}
+
+function klFormula() {
+  const of = KL[klForm(facts())];
+  if (!of) return t('stage.kl.formula_exact');
+  return t('stage.kl.formula', { of: isKlCorrected(facts()) ? `r · (${of})` : of });
+}
+
+// The number of an inner update is not that of the step, which is in the curves: that is their mean.
+function updateRows(stage, row) {
+  const inLoop = STAGES.indexOf(stage) >= STAGES.indexOf('logp');
+  if (!inLoop || !(row.updates.length > 1)) return [];
+  const n = row.updates.length;
+  const name = stage === 'clip' ? CLIPS[form()] : OF_UPDATE[stage];
+  const all = row.updates.map((u) => u[name]);
+  const mean = all.reduce((sum, value) => sum + value, 0) / n;
+  const [value] = name && all.every(known) ? updateValue(stage, { [name]: mean }) : [];
+  return [
+    [t('ribbon.update'), t('ribbon.update_of', { k: inner(row) + 1, n })],
+    ...(value ? [[t('ribbon.step_mean', { n }), value]] : []),
+  ];
+}
+
 function cellTip(stage) {
   const row = viewedRow();
   const [value, unit] = cellValue(stage, row);
   const key = stage === 'clip' ? `stage.clip.${form()}` : `stage.${stage}`;
-  const name = stage === 'clip' ? (ABOUT[form()] ?? '') : METRIC[stage];
-  const meaning = metricTip(name, t(key), `${value} ${unit}`.trim());
   return {
-    ...meaning,
+    title: `${t(key)} ${`${value} ${unit}`.trim()}`,
     text: t(`${key}.help${variant(stage)}`),
-    rows: row ? [[t('run.where'), String(viewedStep())]] : [],
+    formula: formulaOf(stage),
+    rows: row ? [[t('run.where'), String(viewedStep())], ...updateRows(stage, row)] : [],
   };
 }
