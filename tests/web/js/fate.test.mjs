@@ -41,6 +41,13 @@ test('only what is in the loss is said to move a token that the clip let go', ()
   assert.match(clipped({ beta: 0.1, entropy_coef: 0.01 }), /only KL and the entropy bonus move it/);
 });
 
+test('the hover of a clipped token says what moves it too, for its gradient need not be zero', () => {
+  setLanguage('en');
+  const hover = (knobs) => tokenTip(record(knobs, [completion(1)]), 0, 0, 0).text;
+  assert.match(hover({ beta: 0.1 }), /clipped, only KL moves it\.$/);
+  assert.match(hover({ beta: 0 }), /clipped, nothing moves it\.$/);
+});
+
 test('so for a token without an advantage, and for one that a mask leaves out', () => {
   assert.equal(said(record({ beta: 0 }, [completion(0)])), 'Its advantage is 0: **nothing moves it.**');
   assert.equal(said(record({ beta: 0 }, [completion(0)]), 0, 'zh'), '优势为 0：**没有什么能动它。**');
