@@ -8,6 +8,8 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from tests.web.test_page import FLAGS, PATIENCE_MS
+from workbench.run.bugs import BUGS
+from workbench.run.knobs import Knobs
 from workbench.run.presets import PRESETS
 from workbench.run.workbench import Workbench
 from workbench.web import setup_form
@@ -86,7 +88,37 @@ def test_a_refusal_is_told_in_the_language_of_the_page(browser_path: str, own_ad
         expect(refusal).to_contain_text("prompts_per_step=0 不可用：必须是 [1,", timeout=PATIENCE_MS)
 
 
-@pytest.mark.parametrize("preset", ["addition", "iterative", "ppo", "bug_ratio_inverted"])
+def test_a_run_begins_with_the_knobs_that_were_chosen_in_the_form(
+    browser_path: str, own_address: str, workbench: Workbench
+) -> None:
+    with sync_playwright() as playwright:
+        page = playwright.chromium.launch(executable_path=browser_path, args=FLAGS).new_page()
+        page.goto(f"{own_address}/?lang=zh&view=setup")
+        expect(page.locator("#wb-section-knobs")).to_contain_text("G 组大小", timeout=PATIENCE_MS)
+        page.locator("#wb-set-bug input").click()
+        page.get_by_role("option", name=BUGS["k1_as_loss"].title[1]).click()
+        expect(page.locator("#wb-set-beta input")).to_have_value("0.5", timeout=PATIENCE_MS)
+        page.locator("#wb-set-bug input").click()
+        page.get_by_role("option", name="无", exact=True).click()
+        expect(page.locator("#wb-set-beta input")).to_have_value("0.04", timeout=PATIENCE_MS)
+        page.locator("#wb-set-loss-type input").click()
+        page.get_by_role("option", name="dr_grpo").click()
+        page.locator("#wb-set-num-generations input").fill("1")
+        page.locator("#wb-set-beta input").fill("0.1")
+        page.locator("#wb-set-other-knobs textarea").fill("epsilon_high=0.28, top_k=40")
+        page.locator("#wb-setup-train").click()
+        refusal = page.locator("#wb-section-knobs .wb-refusal").first
+        expect(refusal).to_contain_text("num_generations=1", timeout=PATIENCE_MS)
+        expect(refusal).to_contain_text("[2, 256] 内的整数")
+        page.locator("#wb-set-num-generations input").fill("4")
+        page.locator("#wb-setup-train").click()
+        expect(page.locator(".badge[data-state=running]")).to_be_visible(timeout=PATIENCE_MS)
+    typed = {"num_generations": 4, "beta": 0.1, "loss_type": "dr_grpo", "epsilon_high": 0.28, "top_k": 40}
+    knobs = Knobs().changed(dict(PRESETS["addition"].knobs) | typed)
+    assert workbench.store.knobs == knobs
+
+
+@pytest.mark.parametrize("preset", ["addition", "dapo", "iterative", "ppo", "bug_ratio_inverted"])
 def test_the_form_opens_with_what_the_train_button_starts(workbench: Workbench, preset: str) -> None:
     workbench.preset = preset
     with gr.Blocks() as page:

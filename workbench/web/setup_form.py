@@ -9,7 +9,8 @@ import gradio as gr
 from workbench.errors import ConfigError, KnobError
 from workbench.run.presets import PRESETS
 from workbench.run.workbench import Workbench
-from workbench.web.setup_fields import choices_of, field_words, make_field, section_words
+from workbench.web.setup_fields import choices_of, field_words, filled, make_field, section_words
+from workbench.web.setup_knobs import KNOB_FIELDS, bug_values
 from workbench.web.setup_values import (
     SECTIONS,
     bug_words,
@@ -21,7 +22,7 @@ from workbench.web.setup_values import (
 )
 from workbench.web.setup_words import phrase
 
-_DECIDING = ("method", "learn_reward", "sync_ref_model", "bug")  # what other parts of the form depend on
+_DECIDING = ("method", "learn_reward", "sync_ref_model")  # what other parts of the form depend on
 _LEARNED = ("steps_per_round", "reward_model_replay", "reward_model_steps", "reward_model_learning_rate")
 _ABOUT = "wb-about"
 _FORM = "wb-form"  # what changes the form is done one after the other
@@ -115,10 +116,12 @@ def _draw_what(form: SetupForm) -> None:
 
 
 def _draw_how(form: SetupForm) -> None:
-    """Draw the reference, the model with its sizes, and the mistakes."""
+    """Draw the reference, the knobs, the model with its sizes, and the mistakes."""
     with form.section("reference"), gr.Row():
         form.add("sync_ref_model")
         form.fold("sync_ref_model", "ref_model_sync_steps")
+    with form.section("knobs"), gr.Row(elem_classes="wb-knobs"):
+        form.add(*KNOB_FIELDS)
     with form.section("model"):
         with gr.Row():
             form.add("model", "dtype", "lora_r")
@@ -159,27 +162,36 @@ def _connect_fields(form: SetupForm) -> None:
         return {fields["preset"]: choices} | choose_preset(lang, first)
 
     def choose_preset(lang: str, preset: str) -> Updates:
-        filled = preset_values(preset)
-        about = {form.about["preset"]: preset_words(preset, lang)}
-        values = {fields[name]: gr.update(value=value) for name, value in filled.items()}
-        return about | values | _dependents(form, filled, lang)
+        values = preset_values(preset)
+        about = {
+            form.about["preset"]: preset_words(preset, lang),
+            form.about["bug"]: bug_words(values["bug"], lang),
+        }
+        return about | _filled(form, values) | _dependents(form, values, lang)
+
+    def choose_bug(lang: str, preset: str, bug: str) -> Updates:
+        return {form.about["bug"]: bug_words(bug, lang)} | _filled(form, bug_values(preset, bug))
 
     def depend(lang: str, *values: Any) -> Updates:
         return _dependents(form, dict(zip(_DECIDING, values, strict=True)), lang)
 
-    filled = [fields[name] for name in preset_values(form.preset)]
-    outputs = [fields["preset"], *filled, *dependents]
+    outputs = [fields["preset"], *(fields[name] for name in preset_values(form.preset)), *dependents]
+    of_bug = [form.about["bug"], *(fields[name] for name in bug_values(form.preset, "none"))]
     fields["preset_group"].input(choose_group, [form.lang, fields["preset_group"]], outputs, **_FILLING)
     fields["preset"].input(choose_preset, [form.lang, fields["preset"]], outputs, **_FILLING)
+    fields["bug"].input(choose_bug, [form.lang, fields["preset"], fields["bug"]], of_bug, **_FILLING)
     for name in _DECIDING:
         fields[name].input(depend, [form.lang, *(fields[each] for each in _DECIDING)], dependents, **_FILLING)
 
 
+def _filled(form: SetupForm, values: Mapping[str, Any]) -> Updates:
+    return {form.fields[name]: gr.update(**filled(name, value)) for name, value in values.items()}
+
+
 def _dependents(form: SetupForm, values: dict[str, Any], lang: str) -> Updates:
-    """Return what changes with the method, the mistake and the switches: what is shown, and what is said of them."""
-    said = {"method": method_words(values["method"], lang), "bug": bug_words(values["bug"], lang)}
+    """Return what changes with the method and the switches: what is shown, and what is said of the method."""
     folds = {form.folds[name]: gr.update(visible=shown) for name, shown in _open_folds(values).items()}
-    return folds | {form.about[name]: text for name, text in said.items()}
+    return folds | {form.about["method"]: method_words(values["method"], lang)}
 
 
 def _open_folds(values: Mapping[str, Any]) -> dict[str, bool]:

@@ -11,9 +11,10 @@ from workbench.run.config import RunConfig
 from workbench.run.knobs import knob_spec
 from workbench.run.methods import UNIFIED_VIEW
 from workbench.run.presets import PRESETS
+from workbench.web.setup_knobs import chosen_knobs, knob_values, names_knob
 from workbench.web.setup_words import phrase
 
-# The settings of each section of the form.
+# The settings of each section of the form; the knobs have a section too.
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "method": ("method", "gamma", "gae_lambda", "critic_learning_rate", "cliprange_value"),
     "prompts": ("task", "dataset", "prompt_column"),
@@ -34,6 +35,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "bug": ("bug",),
 }
 _SWITCHES = ("learn_reward", "sync_ref_model")
+_QUOTED = re.compile(r"""(?<!\w)('[^']*'|"[^"]*")""")  # a value in a sentence; no apostrophe begins one
 _BETWEEN_PARTS = re.compile(r",(?![^()]*\))")  # not the commas between a function's own arguments
 
 
@@ -48,29 +50,31 @@ def default_of(name: str) -> Any:
 
 
 def preset_values(preset: str) -> dict[str, Any]:
-    """Return what choosing a preset writes into the form: a value for every setting that any preset sets.
+    """Return what choosing a preset writes into the form: a value for every knob and setting that any preset sets.
 
     What is not a preset's business, such as the model, stays as it is; a mistake never stays from an earlier choice.
     """
     named = {name for each in PRESETS.values() for name in each.settings} | {"method", *_SWITCHES, "bug"}
     own = PRESETS[preset].settings
-    return {
+    settings = {
         name: _as_field(own[name]) if name in own else default_of(name) for name in setting_names() if name in named
     }
+    return settings | knob_values(preset)
 
 
 def run_settings(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the settings and the knobs that the form's values ask for.
 
     The form shows what its preset sets, so a field that was emptied takes that back; where something is needed there,
-    the run is refused.
+    the run is refused. The number of a knob cannot be taken back: an emptied one is again what the mistake or the
+    preset has.
     """
-    settings: dict[str, Any] = {name: None if value == "" else value for name, value in values.items()}
+    settings: dict[str, Any] = {name: None if values[name] == "" else values[name] for name in setting_names()}
     settings["plain_paths"] = settings["plain_paths"] or []
     settings["reward_funcs"] = split_list(settings["reward_funcs"] or "")
     settings["reward_weights"] = [_number(part) for part in split_list(settings["reward_weights"] or "")] or None
-    bug = settings.get("bug", "none")
-    return settings, dict(BUGS[bug].knobs) if bug in BUGS else {}
+    bug = settings["bug"]
+    return settings, (dict(BUGS[bug].knobs) if bug in BUGS else {}) | chosen_knobs(values)
 
 
 def split_list(text: str) -> list[str]:
@@ -85,10 +89,15 @@ def split_list(text: str) -> list[str]:
 def refused_section(sentence: str) -> str | None:
     """Return the section whose setting a refusal is about; None where it names none of them.
 
+    Where a sentence names a knob and a setting, the knob does not suit the setting, and it is the knobs' refusal.
+
     >>> refused_section("learn_reward trains a reward model, and method='dpo' has none"), refused_section("a run is on")
     ('reward', None)
     """
     section_of = {name: section for section, names in SECTIONS.items() for name in names} | {"reward": "reward"}
+    sentence = _QUOTED.sub("''", sentence)
+    if names_knob(sentence):
+        return "knobs"
     named = (word for word in re.findall(r"\w+", sentence) if word in section_of and _is_named(word, sentence))
     return next(map(section_of.get, named), None)
 

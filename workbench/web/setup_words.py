@@ -4,11 +4,17 @@ from collections.abc import Mapping
 
 # section: its title and what it is about
 SECTIONS: Mapping[str, tuple[str, str, str, str]] = {
-    "start": ("Start from", "起点", "Fills in the form and sets the knobs.", "填好表单，并设好各参数。"),
+    "start": ("Start from", "起点", "Fills in the form, knobs included.", "填好整张表单，包括参数。"),
     "method": ("Method", "方法", "What is trained, and how.", "训练什么、怎样训练。"),
     "prompts": ("Prompts", "题目", "What the policy is asked.", "问策略什么。"),
     "reward": ("Reward", "奖励", "What counts as better.", "什么算更好。"),
     "reference": ("Reference", "参考策略", "What the KL pulls back to.", "KL 把策略拉回到哪里。"),
+    "knobs": (
+        "Knobs",
+        "参数",
+        "Step 1 uses these. All can be turned during the run.",
+        "第 1 步就用这些值。训练中都可以再调。",
+    ),
     "model": ("Model and sizes", "模型与规模", "", ""),
     "speed": (
         "Fast paths",
@@ -81,6 +87,12 @@ FIELDS: Mapping[str, tuple[str, str, str, str]] = {
         "每隔一段时间，参考策略换成当前策略。",
     ),
     "ref_model_sync_steps": ("Steps between resets", "重置间隔步数", "", ""),
+    "other_knobs": (
+        "Other knobs",
+        "其余参数",
+        "name=value, comma-separated; all others are at their defaults.",
+        "name=value，逗号分隔；没有写的都用默认值。",
+    ),
     "model": ("Model", "模型", "tiny, a folder, or a hub id (org/name).", "tiny（自带）、文件夹或 hub id。"),
     "prompts_per_step": ("Prompts per step", "每步题数", "Each gets G completions.", "每题采样 G 个回答。"),
     "max_steps": ("Steps", "步数", "The run ends after them.", "到此结束。"),
