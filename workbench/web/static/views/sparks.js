@@ -30,6 +30,7 @@ const length = { key: 'length', names: ['completions/mean_length'], tones: INK, 
 const clip = {
   key: 'clip',
   names: ['clip_ratio/low_mean', 'clip_ratio/high_mean'],
+  sides: ['low', 'high'],
   tones: ['var(--dn)', 'var(--up)'],
   text: ([a, b]) => `${known(a) ? fixed(100 * a, 1) : '–'} / ${percent(b)}`,
 };
@@ -80,10 +81,14 @@ export function mountSparks(root) {
 const values = (spark, row) => spark.names.map((name) => metric(row, name));
 
 function hoverTip(spark, step) {
-  const row = rowAt(step);
-  const about = metricTip(spark.names[0] ?? '', t(`spark.${spark.key}.long`), spark.text(values(spark, row)));
-  return { ...about, text: about.text || t(`spark.${spark.key}.help`), rows: [[t('run.where'), String(step)]] };
+  const at = values(spark, rowAt(step));
+  const [title, where] = [t(`spark.${spark.key}.long`), t('run.step_n', { n: step })];
+  if (spark.sides) return { title: `${title}, ${where}`, text: t('spark.clip.help'), rows: sideRows(spark, at) };
+  const about = metricTip(spark.names[0] ?? '', title);
+  return { ...about, text: about.text || t(`spark.${spark.key}.help`), rows: [[where, spark.text(at)]] };
 }
+
+const sideRows = ({ sides }, at) => sides.map((side, i) => [t(`spark.clip.${side}`), percent(at[i])]);
 
 function drawSpark(cell, spark) {
   setText(cell.name, t(`spark.${spark.key}`));
