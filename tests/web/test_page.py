@@ -167,8 +167,9 @@ def test_the_language_and_the_theme_switch_at_once_and_stay(page: Page, address:
 
 def test_a_run_is_trained_steered_paused_stepped_and_found_again(page: Page, address: str) -> None:
     open_page(page, address)
-    page.locator("[data-do=train]").click()
+    page.locator("[data-do=train]").dblclick()
     expect_state(page, "running")
+    assert page.evaluate("import('/wb/static/store.js').then(({ state }) => state.refused)") is None
     expect(page.locator("#wb-left .row").first).to_be_visible(timeout=PATIENCE_MS)
     page.wait_for_function("document.querySelector('.where b')?.textContent >= '2'", timeout=PATIENCE_MS)
 
@@ -196,6 +197,19 @@ def test_a_run_is_trained_steered_paused_stepped_and_found_again(page: Page, add
     expect_state(page, "paused")
     page.wait_for_function("document.querySelector('.where b')?.textContent !== '0'", timeout=PATIENCE_MS)
     assert delta(address)["run"] == run and shown_step(page) == delta(address)["next"]
+
+
+def test_a_step_of_before_shows_the_knobs_it_used_and_says_what_they_are_now(page: Page, address: str) -> None:
+    open_page(page, address)
+    expect_state(page, "paused")
+    page.locator(".scrubber").press("Home")
+    chip = page.locator("[data-knob=beta]")
+    expect(chip).to_have_text("β0.04", timeout=PATIENCE_MS)
+    expect(chip).to_have_attribute("aria-label", re.compile(r": β 0\.04, β now 0\.15$"))
+    chip.hover()
+    expect(page.locator(".tip")).to_contain_text("now")
+    page.locator(".back").click()
+    expect(chip).to_have_attribute("aria-label", re.compile(r": β 0\.15, change 1$"))
 
 
 def test_a_value_out_of_range_is_refused_in_a_sentence_and_changes_nothing(page: Page, address: str) -> None:

@@ -3,7 +3,7 @@ import { h, setAttr, setChildren } from '../dom.js';
 import { pick, t } from '../i18n.js';
 import { icon } from '../icons.js';
 import { knobSpec, knobText, symbol, unusedWhy } from '../knobwords.js';
-import { marks, recorded, viewedStep } from '../select.js';
+import { following, marks, recorded, viewedStep } from '../select.js';
 import { state, watch } from '../store.js';
 import { tip } from '../tooltip.js';
 import { openKnobs } from './popover.js';
@@ -54,8 +54,10 @@ function present(names) {
   return known.filter((name) => (names.length ? names.includes(name) : !OWN.has(name)));
 }
 
-// A live run's chips are its controls and show what it uses now; a recording's show what the step on the screen used.
-const shownKnobs = () => (recorded() && state.record?.knobs) || state.knobs;
+// Chips show what the step on the screen used: the newest, or one of before. They turn what the run uses now.
+const shownKnobs = () => ((recorded() || !following()) && state.record?.knobs) || state.knobs;
+const isPast = (name) => !recorded() && name in shownKnobs() && shownKnobs()[name] !== state.knobs[name];
+const nowRows = (names) => names.filter(isPast).map((n) => [`${symbol(n)} ${t('knob.now')}`, knobText(n, state.knobs[n])]);
 
 // Only a change that arrived while the page was open is "just applied".
 function noteApplied(draw) {
@@ -75,7 +77,7 @@ function othersTip(names) {
   return {
     title: t('knob.more'),
     text: chosen.length ? '' : t('knob.all_default'),
-    rows: chosen.map((n) => [pick(knobSpec(n).label), knobText(n, knobs[n])]),
+    rows: [...chosen.map((n) => [pick(knobSpec(n).label), knobText(n, knobs[n])]), ...nowRows(names)],
   };
 }
 
@@ -88,7 +90,7 @@ function chipTip(names) {
       `${knobText(n, state.pending[n].old)} → ${knobText(n, state.pending[n].new)}`,
     ]);
   const text = unusedWhy(shownFirst(names), shownKnobs()) ?? pick(spec?.help);
-  return spec ? { title: `${spec.symbol} ${pick(spec.label)}`, text, rows: waiting } : null;
+  return spec ? { title: `${spec.symbol} ${pick(spec.label)}`, text, rows: [...nowRows(names), ...waiting] } : null;
 }
 
 function drawChip(chip, all) {
@@ -97,11 +99,23 @@ function drawChip(chip, all) {
   if (!names.length) return;
   const pending = names.filter((name) => name in state.pending);
   const values = all.length ? chipValue : othersValue;
-  setChildren(chip, pending.length ? pendingParts(names, pending) : appliedParts(names, values));
+  const parts = pending.length ? pendingParts(names, pending) : appliedParts(names, values);
+  setAttr(chip, 'aria-label', `${titleOf(all, names)}: ${spoken(parts, names)}`);
+  setChildren(chip, parts);
+  setAttr(chip, 'data-past', !pending.length && names.some(isPast) ? '' : null);
   setAttr(chip, 'data-unused', all.length && unusedWhy(shownFirst(names), shownKnobs()) ? '' : null);
   setAttr(chip, 'data-state', pending.length ? 'pending' : names.some((n) => fresh.has(n)) ? 'applied' : null);
-  const title = all.length ? names.map((n) => pick(knobSpec(n).label)).join(', ') : t('knob.more');
-  setAttr(chip, 'aria-label', `${title}: ${chip.textContent}`);
+}
+
+const titleOf = (all, names) => (all.length ? names.map((n) => pick(knobSpec(n).label)).join(', ') : t('knob.more'));
+
+// What the chip shows, for those who hear it: "β 0.30, change 1, now 0.10".
+function spoken(parts, names) {
+  const isMark = (node) => node.classList.contains('marked');
+  const words = parts.filter((node) => !isMark(node) && !node.classList.contains('dots'));
+  const change = parts.filter(isMark).map((node) => t('curves.knob', { n: node.textContent }));
+  const now = nowRows(names).map((row) => row.join(' '));
+  return [words.map((node) => node.textContent || '→').join(' '), ...change, ...now].join(', ');
 }
 
 const sym = (text) => h('span', { class: 'symbol', text });
@@ -121,7 +135,7 @@ function pendingParts(names, pending) {
 }
 
 function appliedParts(names, values) {
-  const last = marks().findLast((mark) => !recorded() || mark.step <= viewedStep());
+  const last = marks().findLast((mark) => following() || mark.step <= viewedStep());
   const mark = last?.events.some((e) => names.includes(e.knob)) ? h('i', { class: 'marked', text: last.number }) : null;
   return [...values(names), mark].filter(Boolean);
 }

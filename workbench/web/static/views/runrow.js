@@ -94,9 +94,11 @@ function refocus(buttons, name) {
 function runButton(name, main) {
   const { icon: drawing, act, bare } = BUTTONS[name];
   const title = t(`run.${name}`);
+  // The second click of a double click asks for nothing new; steps are taken one a click.
+  const click = (event) => (name === 'step' || event.detail < 2) && act();
   const button = h(
     'button',
-    { class: main ? 'filled' : 'quiet', type: 'button', 'data-do': name, 'aria-label': title, on: { click: act } },
+    { class: main ? 'filled' : 'quiet', type: 'button', 'data-do': name, 'aria-label': title, on: { click } },
     icon(drawing),
     bare ? null : title,
   );
