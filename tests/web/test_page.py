@@ -234,6 +234,26 @@ def test_a_second_tab_shows_the_same_run_and_can_stop_it(page: Page, browser: Br
     second.close()
 
 
+def test_back_goes_to_the_tab_before_and_a_step_is_no_place_to_go_back_to(page: Page, address: str) -> None:
+    page.goto("about:blank")
+    open_page(page, address)
+    shown = "document.body.dataset.view"
+    page.get_by_role("tab", name="Curves").click()
+    page.get_by_role("tab", name="Set up").click()
+    assert page.evaluate(shown) == "setup"
+    page.go_back()
+    page.wait_for_function(f"{shown} === 'curves'")
+    page.go_back()
+    page.wait_for_function(f"{shown} === 'live'")
+    page.locator(".scrubber").press("Home")
+    page.wait_for_timeout(400)  # the address follows a little later
+    page.go_forward()
+    page.wait_for_function(f"{shown} === 'curves'")
+    page.go_back()
+    page.go_back()
+    assert page.url == "about:blank"
+
+
 def test_the_curves_are_drawn_by_plotly_when_they_are_looked_at(page: Page, address: str) -> None:
     open_page(page, address)
     assert page.evaluate("typeof window.Plotly") == "undefined", "4.8 MB are not loaded for nothing"

@@ -5,7 +5,7 @@ import { wantGroup } from './groups.js';
 import { loadLocales, matchLanguage, setLanguage } from './i18n.js';
 import { drawIslands, placeIsland } from './islands.js';
 import { startKeyboard } from './keyboard.js';
-import { readAddress, writeAddress } from './opening.js';
+import { readAddress, viewIn, writeAddress } from './opening.js';
 import { startPolling } from './poll.js';
 import { newestStep, viewedStep } from './select.js';
 import { flush, set, state, touch, watch } from './store.js';
@@ -61,7 +61,9 @@ async function start() {
   startPopovers();
   startKeyboard();
   watch(['lang', 'theme', 'view'], applyPage);
-  watch(['lang', 'theme', 'view', 'measure', 'step', 'group', 'row', 'k', 'pin', 'run'], keepAddress);
+  watch(['lang', 'theme', 'measure', 'step', 'group', 'row', 'k', 'pin', 'run'], keepAddress);
+  watch(['view'], keepTab);
+  addEventListener('popstate', () => showView(viewIn(location.search)));
   // The set-up form says when it has started a run: detail.view is where to go.
   document.addEventListener('wb:show', (event) => showView(event.detail.view));
   applyPage();
@@ -157,14 +159,20 @@ function applyPage() {
 
 let addressTimer = 0;
 
+const address = () => location.pathname + writeAddress(location.search) + location.hash;
+
 // Browsers limit how often the address may change; a dragged scrubber would exceed it.
 function keepAddress() {
   if (!state.run) return;
   clearTimeout(addressTimer);
-  addressTimer = setTimeout(
-    () => history.replaceState(history.state, '', location.pathname + writeAddress(location.search) + location.hash),
-    250,
-  );
+  addressTimer = setTimeout(() => history.replaceState(history.state, '', address()), 250);
+}
+
+// A tab is a place to come back to: what is looked at in it is not.
+function keepTab() {
+  if (!state.run || state.view === viewIn(location.search)) return keepAddress();
+  clearTimeout(addressTimer);
+  history.pushState(history.state, '', address());
 }
 
 async function loadSpec(wait = 500) {

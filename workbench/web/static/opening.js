@@ -11,7 +11,13 @@ export function readAddress(search) {
   const number = (name) => (/^\d+$/.test(query.get(name) ?? '') ? Number(query.get(name)) : null);
   asked = { step: number('step'), group: number('group'), row: number('row'), k: number('k'), pin: number('pin') };
   if (MEASURES.includes(query.get('measure'))) set({ measure: query.get('measure') });
-  if (VIEWS.includes(query.get('view'))) set({ view: query.get('view') });
+  set({ view: viewIn(search) });
+}
+
+/** The tab that an address names. @param {string} search  @returns {'live'|'curves'|'setup'} */
+export function viewIn(search) {
+  const view = new URLSearchParams(search).get('view');
+  return VIEWS.includes(view) ? view : 'live';
 }
 
 /** Forget the run that was shown. @param {object} delta */
