@@ -26,6 +26,26 @@ def prompts_of(seed, number):
     return [example["prompt"] for example in itertools.islice(get_task("addition").examples(seed), number)]
 
 
+def test_what_a_reward_function_logs_becomes_a_metric_and_it_is_told_the_step_as_by_trl(make_config):
+    def mine(prompts, trainer_state, log_metric, **others):
+        log_metric("seen", trainer_state.global_step / trainer_state.max_steps)
+        return [float(i % 3) for i in range(len(prompts))]
+
+    records = run_steps(make_config(max_steps=2), KNOBS, reward_funcs=[mine])
+    assert [record.metrics["seen"] for record in records] == [0.0, 0.5]
+
+
+def test_a_group_whose_rewards_differ_by_little_beside_their_size_is_not_dead(make_config):
+    def near(prompts, **others):
+        return [20000.001 + 0.001 * (i % 3) for i in range(len(prompts))]
+
+    (record,) = run_steps(make_config(max_steps=1), KNOBS, reward_funcs=[near])
+    group = record.groups[0]
+    assert not group.is_dead and record.metrics["frac_reward_zero_std"] == 0
+    assert group.std == pytest.approx(0.001) and group.completions[0].reward == 20000.001
+    assert group.completions[0].advantage == pytest.approx(-0.001 / (0.001 + 1e-4), rel=1e-4)
+
+
 def test_dead_groups_are_replaced_by_groups_of_the_next_prompts(make_config):
     drawn = prompts_of(0, 6)
     rewards = Rewards(lambda prompt: prompt in (drawn[1], drawn[3], drawn[4]))

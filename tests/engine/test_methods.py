@@ -343,7 +343,7 @@ def test_ppos_advantages_are_what_the_rewards_to_come_exceed_the_values_by(make_
 
 def test_with_the_kl_in_the_loss_ppos_rewards_do_not_know_it(make_config, monkeypatch):
     data = see_step(make_learner(make_config(method="ppo", gae_lambda=1.0), noise=0.2), KNOBS, monkeypatch)
-    rewards = data.samples.judgement.totals[:, None].expand_as(data.advantages.returns)
+    rewards = data.samples.judgement.totals.float()[:, None].expand_as(data.advantages.returns)
     torch.testing.assert_close(data.advantages.returns, rewards * data.batch.mask, rtol=0, atol=1e-5)
     assert (data.objective.parts(data.updates.inner[0]).kl_pull != 0).any()
 

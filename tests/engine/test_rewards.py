@@ -1,6 +1,7 @@
 import math
 
 import pytest
+from transformers import TrainerState
 
 from workbench.engine.rewards import against_learned, join_judgements, judge_completions, make_judge
 from workbench.errors import ConfigError
@@ -67,6 +68,7 @@ def test_the_total_is_the_weighted_sum_of_what_applied_and_nan_where_nothing_did
         (1.0, "returned a float, not a list of numbers"),
         (["x"] * 4, "not a number"),
         ([math.inf] * 4, "not finite"),
+        ([1e300] * 4, r"returned 1e\+300; a reward must lie within ±1e\+100"),
         (None, "returned a NoneType"),
     ],
 )
@@ -76,6 +78,38 @@ def test_what_is_no_number_per_completion_is_refused_by_the_functions_name(retur
 
     with pytest.raises(RewardError, match=rf"'bad'.*{sentence}"):
         judge_with(bad)
+
+
+def test_a_reward_that_its_weight_makes_too_large_is_refused():
+    with pytest.raises(RewardError, match=r"a weighted reward is 1e\+104; it must lie within ±1e\+100"):
+        judge_with(lambda prompts, **_: [1e99, 0.0, -1e99, 1.0], weights=(1e5,))
+
+
+def test_small_differences_of_large_rewards_are_kept():
+    judgement = judge_with(lambda prompts, **_: [20000.001, 20000.002, 1e39, 0.0])
+    assert judgement.totals.tolist() == [20000.001, 20000.002, 1e39, 0.0]
+
+
+def test_a_reason_is_text_whatever_the_function_gave():
+    class Odd(float):
+        reason = ValueError("half of \ud83d")
+
+    (reward, *_) = judge_with(lambda prompts, **_: [Odd(1.0)] * 4).by_function["<lambda>"]
+    assert reward.reason == "half of ?"
+
+
+def test_what_the_functions_log_is_kept_and_they_are_told_the_step():
+    def mine(prompts, trainer_state, log_metric, **others):
+        log_metric("first", trainer_state.global_step)
+        log_metric("first", trainer_state.max_steps)
+        return [0.0] * len(prompts)
+
+    judge = make_judge(RunConfig(), TASK, [mine])
+    state = TrainerState(global_step=3, max_steps=9)
+    judgement = judge_completions(judge, EXAMPLES, TEXTS, [[1]] * 4, 2, state)
+    assert judgement.logged == {"first": [3.0, 9.0]}
+    joined = join_judgements(judgement.of_rows([0, 1]), judgement.of_rows([2, 3]))
+    assert joined.logged == {"first": [3.0, 9.0, 3.0, 9.0]}
 
 
 def test_a_function_that_raises_is_named_and_its_error_kept():

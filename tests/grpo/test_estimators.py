@@ -131,6 +131,15 @@ def test_the_rounding_of_a_sum_is_not_ranked():
     assert estimate("rank", rewards[:2], 2).tolist() == [0.0, 0.0]
 
 
+def test_one_outlier_does_not_make_the_others_equal():
+    first, second = torch.tensor([0.1, 0.2, 0.3, -1e6]), torch.tensor([0.0, 1.0, 2.0, 1e7])
+    third = torch.tensor(1 / 3)
+    torch.testing.assert_close(rank_advantages(first, 4), torch.stack([-third, third, *torch.tensor([1.0, -1.0])]))
+    torch.testing.assert_close(
+        rank_advantages(second, 4), torch.stack([*torch.tensor([-1.0]), -third, third, *torch.ones(1)])
+    )
+
+
 @given(data=st.data(), num_generations=st.integers(2, 5))
 def test_reinforce_plus_plus_has_mean_zero_and_std_one_over_the_batch(data, num_generations):
     rewards = column(data.draw, 3 * num_generations).flatten()

@@ -18,7 +18,7 @@ def test_a_wrong_shape_is_caught_when_shapes_are_checked(pytestconfig):
 
 UNCHECKED = """
 import torch
-from workbench.grpo import grpo_loss
+from workbench.grpo import estimate_advantages, grpo_loss, high_entropy_mask
 
 logps, mask, advantages = torch.zeros(3, 2), torch.ones(3, 2), torch.ones(3)
 given = {"logps": logps, "old_logps": logps, "ref_logps": logps, "advantages": advantages, "mask": mask}
@@ -26,6 +26,16 @@ wrong = {"mask": mask[:1], "old_logps": logps[:1, :1], "ref_logps": logps[:1], "
 for name, values in wrong.items():
     try:
         grpo_loss(**given | {name: values}, beta=0.1)
+    except ValueError as error:
+        print(error)
+calls = (
+    lambda: grpo_loss(**given | {"advantages": advantages[:, None]}),
+    lambda: estimate_advantages(torch.ones(4, 3), torch.ones(1), 2),
+    lambda: high_entropy_mask(torch.ones(3, 1), mask, 0.5),
+)
+for call in calls:
+    try:
+        call()
     except ValueError as error:
         print(error)
 """
@@ -38,4 +48,7 @@ def test_a_row_is_not_taken_for_every_row_where_shapes_are_not_checked():
         "a tensor has the shape [1, 1], and its mask [3, 2]",
         "a tensor has the shape [1, 2], and its mask [3, 2]",
         "there are 1 advantages for 3 completions",
+        "there are 1 advantages a completion for 2 tokens",
+        "there are 1 weights for 3 reward functions",
+        "a tensor has the shape [3, 1], and its mask [3, 2]",
     ]

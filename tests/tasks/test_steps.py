@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
+import torch
 
 from workbench.errors import ConfigError
-from workbench.tasks.base import StepReward
+from workbench.tasks.base import Reward, StepReward
 from workbench.tasks.registry import TASKS
 from workbench.tasks.rewards import RewardError
 from workbench.tasks.steps import load_step_rewards
@@ -77,8 +79,14 @@ def test_a_function_that_returns_no_steps_is_named(file, function, sentence):
         load_step_rewards(f"{file}:{function}", TASKS["addition"])("23+47=?", "abcd", {})
 
 
+def test_a_step_s_numbers_may_be_numpys_or_a_tensors_and_its_reason_anything():
+    step = StepReward(np.int64(3), torch.tensor(0.5), ValueError("half"))
+    assert step == StepReward(3, 0.5, "half") and type(step.end) is int and type(step.reward) is float
+    assert type(StepReward(1, Reward(1.0, "ok")).reward) is float
+
+
 def test_a_step_has_a_place_and_a_finite_reward():
     with pytest.raises(ValueError, match=r"end=1.5 is not the index of a character: a whole number of at least 0"):
         StepReward(1.5, 0.0)
-    with pytest.raises(ValueError, match="reward=nan is not finite"):
+    with pytest.raises(ValueError, match="reward=nan is not a finite number"):
         StepReward(1, float("nan"))

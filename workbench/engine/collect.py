@@ -7,6 +7,7 @@ from itertools import islice
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
+from transformers import TrainerState
 
 from workbench.engine.clock import Clock
 from workbench.engine.learner import Learner
@@ -93,7 +94,8 @@ def sample_once(
     clock.lap("sample")
 
     yield Progress(step, "reward")
-    samples = judge_rollout(examples, prompts, rollout, policy, learner.judge, knobs.temperature)
+    state = TrainerState(global_step=step - 1, max_steps=learner.config.max_steps)
+    samples = judge_rollout(examples, prompts, rollout, policy, learner.judge, knobs.temperature, state)
     clock.lap("reward")
     return samples
 
@@ -105,12 +107,13 @@ def judge_rollout(
     policy: Policy,
     judge: Judge,
     temperature: float,
+    trainer_state: TrainerState | None = None,
 ) -> Samples:
     """Return the completions, as many of each example, with their texts and rewards."""
     lengths = rollout.lengths.tolist()
     token_ids = [ids[:length] for ids, length in zip(rollout.token_ids.tolist(), lengths, strict=True)]
     texts = [str(text) for text in policy.tokenizer.batch_decode(token_ids, skip_special_tokens=True)]
-    judgement = judge_completions(judge, examples, texts, token_ids, len(texts) // len(examples))
+    judgement = judge_completions(judge, examples, texts, token_ids, len(texts) // len(examples), trainer_state)
     return Samples(examples, prompts, rollout, texts, judgement, temperature)
 
 

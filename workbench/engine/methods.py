@@ -50,7 +50,7 @@ def best_and_worst(
     """
     totals = samples.judgement.totals.to(batch.mask.device)
     pairs = preference_pairs(totals.masked_fill(~batch.loss_mask.any(1), torch.nan), samples.num_generations)
-    values = torch.zeros_like(totals)
+    values = torch.zeros_like(totals, dtype=torch.float32)
     values[pairs[:, 0]], values[pairs[:, 1]] = 1.0, -1.0
     return Advantages(values, pairs=pairs)
 

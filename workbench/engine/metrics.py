@@ -4,7 +4,7 @@ Where TRL makes one optimizer step, a step here makes μ: what belongs to an upd
 clip_ratio) is the mean over them, as TRL's logger averages over a window of steps. NaN: nothing could be measured.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -36,6 +36,7 @@ def step_metrics(data: StepData, judge: Judge) -> tuple[Scalars, tuple[Scalars, 
     }
     bonus = {"policy_loss": means["policy_loss"], "entropy_coef": knobs.entropy_coef} if knobs.entropy_coef else {}
     metrics = {
+        **{name: _mean(values) for name, values in data.samples.judgement.logged.items()},
         **_reward_metrics(data.samples, judge, knobs),
         **_completion_metrics(data.samples.rollout),
         **own,
@@ -49,7 +50,7 @@ def step_metrics(data: StepData, judge: Judge) -> tuple[Scalars, tuple[Scalars, 
 
 def _reward_metrics(samples: Samples, judge: Judge, knobs: Knobs) -> Scalars:
     totals, names = samples.judgement.totals, list(samples.judgement.by_function)
-    rows = torch.cat([totals[None], samples.judgement.table().T.to(totals.dtype)])  # 1 + F, B
+    rows = torch.cat([totals[None], samples.judgement.table().T])  # 1 + F, B
     (mean, *means), (std, *stds) = rows.nanmean(dim=1).tolist(), nan_std(rows).tolist()
     return {
         "reward": mean,
@@ -184,7 +185,7 @@ def _token_mean(values: Tensor, mask: Bool[Tensor, "B T"]) -> float:
     return (values.float() * mask).sum().item() / max(1, int(mask.sum()))
 
 
-def _mean(values: list[float]) -> float:
+def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 

@@ -56,7 +56,7 @@ def critic_advantages(
     """
     assert learner.critic is not None, "a run of PPO has a critic"
     values = learner.critic.expect(batch)
-    rewards = terminal_rewards(samples.judgement.totals, batch.mask)
+    rewards = terminal_rewards(samples.judgement.totals.float(), batch.mask)
     if knobs.kl_in == "reward" and knobs.beta > 0:
         assert reference.logps is not None, "beta > 0 scores the reference"
         kl = token_kl(samples.rollout.logps, reference.logps, batch.mask, knobs.kl_estimator, reference.exact_kl)

@@ -1,12 +1,13 @@
 """Completions to rewards: the reward functions of a run, called as TRL calls them, and their weighted sum."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from transformers import TrainerState
 
 from workbench.engine.reward_model import load_reward_model
 from workbench.errors import ConfigError
@@ -53,22 +54,24 @@ class Judge:
 class Judgement:
     """`by_function[name][i]` is completion i's unweighted reward and why; `totals` are NaN where none applied.
 
-    `true_totals` are what the true reward would give, where the policy is trained against a learned one.
+    `true_totals` are what the true reward would give, where the policy is trained against a learned one. `logged` are
+    the numbers that the functions gave to `log_metric`. All in float64: rounded, equal sums would differ a little.
     """
 
     by_function: Mapping[str, Sequence[Reward]]
     totals: Float[Tensor, " B"]
     true_totals: Float[Tensor, " B"] | None = None
+    logged: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def table(self) -> Float[Tensor, "B F"]:
-        """Return the unweighted rewards in float64: rounded, those of equal sums would differ a little."""
+        """Return the unweighted rewards."""
         columns = [[float(reward) for reward in rewards] for rewards in self.by_function.values()]
         return torch.tensor(columns, dtype=torch.float64).T
 
     def of_rows(self, rows: Sequence[int]) -> "Judgement":
         by_function = {name: [rewards[i] for i in rows] for name, rewards in self.by_function.items()}
         true_totals = None if self.true_totals is None else self.true_totals[list(rows)]
-        return Judgement(by_function, self.totals[list(rows)], true_totals)
+        return Judgement(by_function, self.totals[list(rows)], true_totals, self.logged)
 
 
 def join_judgements(first: Judgement, second: Judgement) -> Judgement:
@@ -77,7 +80,9 @@ def join_judgements(first: Judgement, second: Judgement) -> Judgement:
     true_totals = None
     if first.true_totals is not None and second.true_totals is not None:
         true_totals = torch.cat([first.true_totals, second.true_totals])
-    return Judgement(by_function, torch.cat([first.totals, second.totals]), true_totals)
+    names = {**first.logged, **second.logged}
+    logged = {name: [*first.logged.get(name, ()), *second.logged.get(name, ())] for name in names}
+    return Judgement(by_function, torch.cat([first.totals, second.totals]), true_totals, logged)
 
 
 def make_judge(config: RunConfig, task: Task, functions: Sequence[Callable[..., Any]] | None) -> Judge:
@@ -113,6 +118,7 @@ def judge_completions(
     texts: Sequence[str],
     token_ids: Sequence[Sequence[int]],
     num_generations: int,
+    trainer_state: TrainerState | None = None,
 ) -> Judgement:
     """Return the rewards of all completions, given one example a prompt and its completions next to each other.
 
@@ -124,11 +130,20 @@ def judge_completions(
         text if isinstance(prompt, str) else [{"role": "assistant", "content": text}]
         for prompt, text in zip(prompts, texts, strict=True)
     ]
-    by_function = judge.scorer.score(prompts, completions, token_ids, columns_of(repeated))
+    logged: dict[str, list[float]] = {}
+    by_function = judge.scorer.score(
+        prompts,
+        completions,
+        token_ids,
+        columns_of(repeated),
+        trainer_state=trainer_state,
+        log_metric=lambda name, value: logged.setdefault(name, []).append(float(value)),
+    )
     totals = _totals(by_function, judge.weights)
-    return Judgement(by_function, totals, _totals(by_function, judge.true_weights) if judge.true_weights else None)
+    true_totals = _totals(by_function, judge.true_weights) if judge.true_weights else None
+    return Judgement(by_function, totals, true_totals, logged)
 
 
 def _totals(by_function: Mapping[str, Sequence[Reward]], weights: Mapping[str, float]) -> Float[Tensor, " B"]:
     weighed = {name: by_function[name] for name in weights}
-    return torch.tensor(total_rewards(weighed, list(weights.values())), dtype=torch.float32)
+    return torch.tensor(total_rewards(weighed, list(weights.values())), dtype=torch.float64)

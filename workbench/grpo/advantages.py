@@ -142,8 +142,7 @@ def group_advantages(
     >>> group_advantages(torch.tensor([1.0, 3.0]), 2, std_ddof=0, std_eps=0.0)  # -1 and 1 over 1
     tensor([-1.,  1.])
     """
-    if scale_rewards not in SCALE_REWARDS:
-        raise ValueError(f"scale_rewards={scale_rewards!r} is none of {', '.join(SCALE_REWARDS)}")
+    check_scale_rewards(scale_rewards)
     rewards_PG = grouped(rewards, num_generations)
     if scale_rewards == "none":
         advantages_PG = centred(rewards_PG).nan_to_num(nan=0.0)
@@ -151,6 +150,12 @@ def group_advantages(
         std_of = rewards_PG if scale_rewards == "group" else rewards_PG.reshape(1, -1)
         advantages_PG = z_scores(rewards_PG, std_of, std_ddof=std_ddof, std_eps=std_eps)
     return in_dtype_of(rewards, advantages_PG.flatten())
+
+
+def check_scale_rewards(scale_rewards: str) -> None:
+    """Raise ValueError unless it is one of `SCALE_REWARDS`."""
+    if scale_rewards not in SCALE_REWARDS:
+        raise ValueError(f"scale_rewards={scale_rewards!r} is none of {', '.join(SCALE_REWARDS)}")
 
 
 def is_dead(rewards: Real[Tensor, " B"], num_generations: int) -> Bool[Tensor, " P"]:
@@ -173,11 +178,13 @@ def frac_reward_zero_std(
     """Return TRL's metric of that name: the share of groups whose rewards are all equal. Unit: fraction, 0 to 1.
 
     Under "batch" it looks at the std of the whole batch, so it is 0 or 1. A group with fewer than two scorable rewards
-    has no std and is not counted here, though it is dead too: see `is_dead`.
+    has no std and is not counted here, though it is dead too: see `is_dead`. Raises ValueError as `group_advantages`
+    does.
 
     >>> frac_reward_zero_std(torch.tensor([1.0, 1.0, 0.0, 1.0]), 2)
     tensor(0.5000)
     """
+    check_scale_rewards(scale_rewards)
     rewards_PG = grouped(rewards, num_generations)
     std = nan_std(rewards_PG.reshape(1, -1) if scale_rewards == "batch" else rewards_PG)
     return in_dtype_of(rewards, is_zero(std).double().mean())

@@ -63,10 +63,14 @@ def reinforce_plus_plus_advantages(
 def weighted_rewards(rewards_BF: Real[Tensor, "B F"], weights_F: Real[Tensor, " F"]) -> Float[Tensor, " B"]:
     r"""Return each completion's reward, $\sum_f w_f r_f$, in float64. A NaN adds nothing; where all are NaN it is NaN.
 
+    Raises ValueError unless there is one weight per function.
+
     >>> nan = float("nan")
     >>> weighted_rewards(torch.tensor([[1.0, 2.0], [nan, 2.0], [nan, nan]]), torch.tensor([1.0, 0.5]))
     tensor([2., 1., nan], dtype=torch.float64)
     """
+    if weights_F.shape != rewards_BF.shape[1:]:
+        raise ValueError(f"there are {weights_F.numel()} weights for {rewards_BF.shape[1]} reward functions")
     totals = (rewards_BF.to(torch.float64) * weights_F.to(rewards_BF.device, torch.float64)).nansum(dim=1)
     return torch.where(rewards_BF.isnan().all(dim=1), torch.nan, totals)
 
@@ -168,8 +172,8 @@ def rank_advantages(rewards: Real[Tensor, " B"], num_generations: int) -> Float[
 
     $\rho$ counts from 1 among the n scorable rewards, and equals share the mean of their ranks. So A is the share of
     the others that i beats minus the share that beats it. Only the order counts: no outlier and no unit of the reward
-    can be seen. Rewards closer than 1e-8 plus a millionth of the group's spread are equal, or the rounding of a sum
-    would be ranked. Where n is 1, A is 0. Raises ValueError as `grouped` does.
+    can be seen. Two rewards closer than 1e-8 plus a millionth of the larger are equal, or the rounding of a sum would
+    be ranked. Where n is 1, A is 0. Raises ValueError as `grouped` does.
     Source of ranks in place of rewards: https://arxiv.org/abs/1106.4487 (there with other values for the ranks)
 
     >>> rank_advantages(torch.tensor([0.0, 900.0, 1.0, 1.0, 0.5]), 5)
@@ -177,8 +181,9 @@ def rank_advantages(rewards: Real[Tensor, " B"], num_generations: int) -> Float[
     """
     rewards_PG = grouped(rewards, num_generations)
     gaps_PGG = (rewards_PG[:, :, None] - rewards_PG[:, None, :]).nan_to_num(nan=0.0)
-    spread_P11 = gaps_PGG.amax(dim=(1, 2), keepdim=True)
-    wins_PG = torch.where(gaps_PGG.abs() > 1e-8 + 1e-6 * spread_P11, gaps_PGG.sign(), 0.0).sum(dim=2)
+    sizes_PG = rewards_PG.abs().nan_to_num(nan=0.0)
+    larger_PGG = torch.maximum(sizes_PG[:, :, None], sizes_PG[:, None, :])
+    wins_PG = torch.where(gaps_PGG.abs() > 1e-8 + 1e-6 * larger_PGG, gaps_PGG.sign(), 0.0).sum(dim=2)
     num_others = (~rewards_PG.isnan()).sum(dim=1, keepdim=True) - 1
     return in_dtype_of(rewards, (wins_PG / num_others.clamp(min=1)).flatten())
 

@@ -128,6 +128,8 @@ def _tokens(
     logps, old_logps = zero_padding(logps, mask), zero_padding(old_logps, mask)
     if len(advantages) != len(logps):
         raise ValueError(f"there are {len(advantages)} advantages for {len(logps)} completions")
+    if advantages.dim() == 2 and advantages.shape[1] != logps.shape[1]:
+        raise ValueError(f"there are {advantages.shape[1]} advantages a completion for {logps.shape[1]} tokens")
     return Tokens(
         logps=logps,
         old_logps=old_logps,

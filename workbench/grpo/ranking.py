@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, Real
 from torch import Tensor
 
-from workbench.grpo.advantages import grouped, in_dtype_of
+from workbench.grpo.advantages import centred, grouped, in_dtype_of
 
 
 def ranked_pairs(rewards: Real[Tensor, " B"], num_generations: int) -> Int[Tensor, "N 2"]:
@@ -49,12 +49,11 @@ def pair_accuracy(chosen: Float[Tensor, " N"], rejected: Float[Tensor, " N"]) ->
 def correlation(first: Real[Tensor, " N"], second: Real[Tensor, " N"]) -> Float[Tensor, ""]:
     r"""Return Pearson's $\sum (a_i - \bar a)(b_i - \bar b) / (\lVert a - \bar a \rVert \lVert b - \bar b \rVert)$.
 
-    NaN where either is constant. Entries of which one is NaN are left out. Computed in float64, where the mean of
-    equal float32 numbers is exactly that number.
+    NaN where either is constant. Entries of which one is NaN are left out. Computed in float64.
 
     >>> correlation(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([2.0, 4.0, 9.0]))
     tensor(0.9707)
     """
     known = ~(first.isnan() | second.isnan())
-    a, b = (values[known].double() - values[known].double().mean() for values in (first, second))
+    a, b = centred(torch.stack([first[known].double(), second[known].double()]))
     return in_dtype_of(first, (a * b).sum() / (a.norm() * b.norm()))

@@ -17,7 +17,7 @@ def high_entropy_mask(
     r"""Return the share `top_entropy_quantile` of all tokens whose entropy is highest: $H_{it} \ge Q_{1 - \rho}(H)$.
 
     The quantile is over the tokens of all rows given, interpolated linearly, in float32; a token on it is in. At 1
-    every token is in. Padding is never in. Raises ValueError unless the share is in [0, 1].
+    every token is in. Padding is never in. Raises ValueError unless the share is in [0, 1] and the shapes are equal.
 
     Source: Beyond the 80/20 Rule, https://arxiv.org/abs/2506.01939; as TRL 1.16, which takes it per micro-batch.
 
@@ -29,7 +29,7 @@ def high_entropy_mask(
     is_token = mask.bool()
     if top_entropy_quantile == 1 or not is_token.any():
         return is_token
-    entropies = entropies.detach().float()
+    entropies = zero_padding(entropies.detach(), mask).float()
     threshold = torch.quantile(entropies[is_token], 1 - top_entropy_quantile)
     return is_token & (entropies >= threshold)
 

@@ -58,7 +58,7 @@ def dapo_weights(mask: Mask, max_completion_length: int | None = None) -> Float[
 def dr_grpo_weights(mask: Mask, max_completion_length: int | None = None) -> Float[Tensor, "B T"]:
     r"""Return $w = 1 / (B\,L_{\max})$, the *configured* longest completion, not the longest of this batch.
 
-    Raises ValueError if `max_completion_length` is None.
+    Raises ValueError if `max_completion_length` is None or not above 0.
     Source: Dr. GRPO, https://arxiv.org/abs/2503.20783
 
     >>> import torch
@@ -68,6 +68,10 @@ def dr_grpo_weights(mask: Mask, max_completion_length: int | None = None) -> Flo
     """
     if max_completion_length is None:
         raise ValueError("loss_type='dr_grpo' divides by max_completion_length, which is None: give it a length")
+    if max_completion_length <= 0:
+        raise ValueError(
+            f"max_completion_length={max_completion_length} is not a length: loss_type='dr_grpo' divides by it"
+        )
     return as_numbers(mask) / (len(mask) * max_completion_length)
 
 

@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Protocol
 
 Messages = Sequence[Mapping[str, Any]]
@@ -58,6 +59,7 @@ class StepReward:
     """The reward of one step of a completion, and why.
 
     The step ends before the character ``end`` of the completion's text and begins where the step before it ended.
+    Numbers may be numpy's, or a tensor's only element.
     """
 
     end: int
@@ -65,10 +67,14 @@ class StepReward:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.end, int) or self.end < 0:
+        if not isinstance(self.end, Integral) or self.end < 0:
             raise ValueError(f"end={self.end!r} is not the index of a character: a whole number of at least 0")
-        if not math.isfinite(self.reward):
-            raise ValueError(f"reward={self.reward} is not finite")
+        reward = number_of(self.reward)
+        if reward is None or not math.isfinite(reward):
+            raise ValueError(f"reward={self.reward} is not a finite number")
+        plain = {"end": int(self.end), "reward": reward, "reason": whole_text(self.reason)}
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
 
 
 StepRewards = Callable[[str, str, Mapping[str, Any]], list[StepReward]]
@@ -104,6 +110,26 @@ class Task:
     def max_reward(self) -> float:
         """The weighted reward of a faultless completion."""
         return sum(self.reward_weights)
+
+
+def number_of(value: Any) -> float | None:
+    """Return a number, numpy's bool or a tensor's only element as a float; None if it is none of them."""
+    try:
+        number = value if isinstance(value, Real) else value.item()
+        return float(number) if isinstance(number, Real) else None
+    except OverflowError:  # of an integer beyond all floats
+        return math.inf
+    except Exception:  # whatever a foreign object's own `item` raises, if it has one
+        return None
+
+
+def whole_text(value: Any) -> str:
+    """Return a reason as text that any file takes: halves of surrogate pairs become question marks.
+
+    >>> whole_text("no digit"), whole_text(ValueError("no digit")), whole_text(None)
+    ('no digit', 'no digit', '')
+    """
+    return "" if value is None else str(value).encode(errors="replace").decode()
 
 
 def text_of(text: Text) -> str:

@@ -5,10 +5,10 @@ import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from workbench.errors import ConfigError
-from workbench.tasks.base import Example
+from workbench.tasks.base import Example, Messages
 from workbench.tasks.hub import hub_answers, no_answer, was_downloaded
 
 Row = dict[str, Any]
@@ -80,6 +80,22 @@ def _check_prompt(prompt: Any, number: int, dataset: str) -> None:
             f"the prompt in row {number} of {dataset!r} is {kind}; "
             "it must be a string or a list of messages with role and content"
         )
+    for place, message in enumerate(cast(Messages, prompt), start=1):
+        part = _no_text(message["content"])
+        if part is not None:
+            raise ConfigError(
+                f"message {place} of the prompt in row {number} of {dataset!r} holds {part}; its content must be text"
+            )
+
+
+def _no_text(content: Any) -> str | None:
+    """Return what in a message's content no language model reads; None where all is text, or nothing, as in calls."""
+    parts = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
+    for part in parts:
+        kind = part.get("type") if isinstance(part, Mapping) else None
+        if kind != "text" or not isinstance(part.get("text"), str):
+            return f"a part of type {kind!r}" if kind not in ("text", None) else repr(part)[:40]
+    return None
 
 
 def is_hub_id(dataset: str) -> bool:
@@ -147,7 +163,12 @@ def _read_json(path: Path) -> list[Row]:
 
 def _read_csv(path: Path) -> list[Row]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))  # cells beyond the header lie under None
+        reader = csv.DictReader(file, strict=True)  # a quote that is never closed is no end of a cell
+        names = reader.fieldnames or []
+        twice = [name for name in names if name and names.count(name) > 1]
+        if twice:
+            raise ConfigError(f"{str(path)!r} has two columns called {twice[0]!r}")
+        rows = list(reader)  # cells beyond the header lie under None
     for number, row in enumerate(rows, start=1):
         if None in row:
             raise ConfigError(f"row {number} of {str(path)!r} has more cells than the header has columns")

@@ -6,11 +6,10 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
 from typing import Any, cast
 
 from workbench.errors import ConfigError
-from workbench.tasks.base import Reward, RewardError, RewardFunction, Task, Text, text_of
+from workbench.tasks.base import Reward, RewardError, RewardFunction, Task, Text, number_of, text_of, whole_text
 from workbench.tasks.builtin.names import BUILTIN_REWARDS, is_builtin, load_builtin
 from workbench.tasks.event_loop import EventLoopThread
 from workbench.tasks.files import load_from_file, names_a_file
@@ -21,6 +20,7 @@ from workbench.tasks.steps import load_step_rewards as load_step_rewards
 _RESERVED = frozenset(
     {"prompt", "prompts", "completion", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric"}
 )
+LARGEST = 1e100  # of rewards: the square of a larger one, as in a standard deviation, may be no number
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -164,10 +164,15 @@ def score(
 
 
 def total_rewards(scores: Mapping[str, Sequence[Reward]], weights: Sequence[float]) -> list[float]:
-    """Return each completion's weighted reward without functions that do not apply; NaN where none does, as in TRL."""
+    """Return each completion's weighted reward without functions that do not apply; NaN where none does, as in TRL.
+
+    Raises RewardError for one that is too large to be compared with others.
+    """
     totals = []
     for row in zip(*scores.values(), strict=True):
         terms = [weight * reward for weight, reward in zip(weights, row, strict=True) if reward.is_applicable]
+        if any(abs(term) > LARGEST for term in terms):
+            raise RewardError(f"a weighted reward is {max(terms, key=abs):g}; it must lie within ±{LARGEST:g}")
         totals.append(math.fsum(terms) if terms else math.nan)
     return totals
 
@@ -224,23 +229,14 @@ def _as_rewards(name: str, returned: Any, num_completions: int) -> list[Reward]:
 def _as_reward(name: str, value: Any) -> Reward:
     if value is None:
         return Reward(math.nan, f"{name} returned None: not applicable")
-    number, reason = _number_of(value), getattr(value, "reason", "")
+    number, reason = number_of(value), whole_text(getattr(value, "reason", ""))
     if number is None:
         kind = type(value).__name__
         raise RewardError(f"reward function {name!r} returned {repr(value)[:80]}, a {kind}, not a number")
     if math.isinf(number):
         raise RewardError(f"reward function {name!r} returned {number}, which is not finite")
+    if abs(number) > LARGEST:
+        raise RewardError(f"reward function {name!r} returned {number:g}; a reward must lie within ±{LARGEST:g}")
     if math.isnan(number):
         return Reward(number, reason or f"{name} returned NaN: not applicable")
     return Reward(number, reason)
-
-
-def _number_of(value: Any) -> float | None:
-    """Return a number, numpy's bool or a tensor's only element as a float; None if it is none of them."""
-    try:
-        number = value if isinstance(value, Real) else value.item()
-        return float(number) if isinstance(number, Real) else None
-    except OverflowError:  # of an integer beyond all floats
-        return math.inf
-    except Exception:  # whatever a foreign object's own `item` raises, if it has one
-        return None
