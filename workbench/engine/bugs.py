@@ -1,4 +1,4 @@
-"""Mistakes on purpose: known mistakes, each made by passing on something else at one place between the stages of a step.
+"""Mistakes on purpose: each is made by passing on something else at one place between the stages of a step.
 
 No formula knows of them. What they are called, how each shows and what catches it is in `run/bugs.py`.
 """

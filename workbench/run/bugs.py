@@ -1,4 +1,4 @@
-"""Mistakes on purpose, in words: eight known mistakes that a run can be given on purpose, how each shows, and what catches it.
+"""Mistakes on purpose, in words: eight that a run can be given, how each shows, and what catches it.
 
 `engine/bugs.py` makes them. `RunConfig.bug` takes one of these names; it is never on by default.
 """

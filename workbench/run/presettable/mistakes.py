@@ -1,4 +1,4 @@
-"""Mistakes on purpose, as presets: GRPO with one known mistake built in, on knobs under which its symptom shows."""
+"""Mistakes on purpose as presets: GRPO with one known mistake built in, on knobs under which its symptom shows."""
 
 from collections.abc import Mapping
 
