@@ -61,10 +61,14 @@ export function clipGeometry(width, height, record, k, derived) {
   return { ...frame, form: picture.form, symbol, from, to, bin, band, picture, panels };
 }
 
+const INWARDS = 7; // what lies beyond the axis is drawn whole at its edge
 const BEFORE_TICK = 6; // between the number of a tick and its line
 
-// About how wide a number or the name of a limit is, a little more rather than less.
-const textWidth = (text, font) => [...text].reduce((sum, c) => sum + (c === '.' ? 0.3 : 0.64), 0) * font;
+/**
+ * About how wide a number or the name of a limit is, a little more rather than less.
+ * @param {string} text  @param {number} font  @returns {number}
+ */
+export const textWidth = (text, font) => [...text].reduce((sum, c) => sum + (c === '.' ? 0.3 : 0.64), 0) * font;
 
 // Round values up the axis, with as many digits as there is room for.
 function valueTicks(low, high, plot) {
@@ -128,7 +132,8 @@ export function logLimits(widest, band, { form, cap }) {
   const reach = Math.max(form === 'gate' ? Math.log(2) : USUAL, Math.min(widest + 0.058, WIDEST));
   // The cap is the point of the picture, so it is on it, unless it is very far.
   const far = cap == null ? reach : Math.max(reach, Math.min(Math.log(Math.max(cap, 1e-3)) + 0.25, Math.log(20)));
-  return [-reach, far];
+  const near = cap == null ? reach : Math.max(reach, Math.min(0.25 - Math.log(Math.max(cap, 1e-3)), Math.log(20)));
+  return [-near, far];
 }
 
 const samples = (from, to) => Array.from({ length: 81 }, (_, i) => from + ((to - from) * i) / 80);
@@ -196,7 +201,7 @@ function markOf({ panels, picture, from, to }, mark) {
   const panel = panels[mark.sign > 0 ? 0 : 1];
   const off = mark.log > to ? 1 : mark.log < from ? -1 : 0;
   const shown = Math.min(to, Math.max(from, mark.log));
-  return { ...mark, off, x: panel.x(shown), y: panel.y(picture.value(Math.exp(shown), mark.sign)) };
+  return { ...mark, off, x: panel.x(shown) - off * INWARDS, y: panel.y(picture.value(Math.exp(shown), mark.sign)) };
 }
 
 function stack(marks, geometry) {

@@ -11,7 +11,7 @@ export function readAddress(search) {
   const number = (name) => (/^\d+$/.test(query.get(name) ?? '') ? Number(query.get(name)) : null);
   asked = { step: number('step'), group: number('group'), row: number('row'), k: number('k'), pin: number('pin') };
   if (MEASURES.includes(query.get('measure'))) set({ measure: query.get('measure') });
-  set({ view: viewIn(search) });
+  if (VIEWS.includes(query.get('view'))) set({ view: viewIn(search) });
 }
 
 /** The tab that an address names. @param {string} search  @returns {'live'|'curves'|'setup'} */

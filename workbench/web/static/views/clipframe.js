@@ -1,5 +1,5 @@
 // The frame of the picture of the loss: regions, axes, curve, histogram and words, as SVG.
-import { curvePoints, histogram, placeLimits } from '../clipgeometry.js';
+import { curvePoints, histogram, placeLimits, textWidth } from '../clipgeometry.js';
 import { label, line, redraw, s, setAttr } from '../dom.js';
 import { fixed } from '../format.js';
 import { t } from '../i18n.js';
@@ -150,9 +150,7 @@ function axes(g, panel) {
     label(panel.left - 6, panel.y(v) + 4, text, { 'text-anchor': 'end', 'font-size': g.font }),
   ]);
   const at = (r, props) => line(panel.x(Math.log(r)), g.top, panel.x(Math.log(r)), base, props);
-  const limits = limitsOf(g)
-    .filter(([r]) => r > 0 && Math.log(r) > g.from && Math.log(r) < g.to)
-    .map(([r]) => at(r, { stroke: 'var(--ink3)', 'stroke-dasharray': '2 3' }));
+  const limits = limitsOf(g).map(([r]) => at(r, { stroke: 'var(--ink3)', 'stroke-dasharray': '2 3' }));
   return [
     label(panel.left, 11, t(panel.sign > 0 ? 'clip.positive' : 'clip.negative'), {
       'font-size': g.font + 0.5,
@@ -165,14 +163,16 @@ function axes(g, panel) {
   ];
 }
 
-// The ratios that the loss itself names.
-function limitsOf({ picture, band }) {
-  if (picture.form === 'clip')
-    return [
-      [band.low, '1−ε'],
-      [band.high, '1+ε'],
-    ];
-  return picture.cap == null ? [] : [[picture.cap, fixed(picture.cap)]];
+// The ratios on the axis that the loss itself names.
+function limitsOf({ picture, band, from, to }) {
+  const isOwn = Math.abs(band.high + band.low - 2) > 1e-9; // ε high is not ε
+  const cap = picture.cap == null ? [] : [[picture.cap, fixed(picture.cap)]];
+  const edges = [
+    [band.low, '1−ε'],
+    [band.high, isOwn ? '1+ε high' : '1+ε'],
+  ];
+  const isOn = ([r]) => r > 0 && Math.log(r) >= from && Math.log(r) <= to;
+  return (picture.form === 'clip' ? edges : cap).filter(isOn);
 }
 
 const curve = (g, panel) =>
@@ -212,7 +212,7 @@ function bars(g, panel, marks, pattern) {
 
 function bottom(g, panel) {
   const base = g.histTop + g.hist;
-  const named = [[1, '1'], ...limitsOf(g)].filter(([r]) => r > 0);
+  const named = [[1, '1'], ...limitsOf(g)];
   const round = roundRatios(g, panel, named);
   const at = ([r, text]) => [panel.x(Math.log(r)), text];
   const parts = [line(panel.left, base, panel.left + g.panelWidth, base, { stroke: 'var(--ink3)' })];
@@ -227,7 +227,9 @@ function bottom(g, panel) {
 
 // Round ratios between those that have a name, where there is room.
 function roundRatios(g, panel, named) {
-  const room = (r, q) => Math.abs(Math.log(r / q)) > ((g.to - g.from) * 36) / g.panelWidth;
+  const pixels = (r, q) => (Math.abs(Math.log(r / q)) * g.panelWidth) / (g.to - g.from);
+  const half = (text) => Math.max(14, textWidth(text, g.font) / 2);
+  const room = (r, [q, text]) => pixels(r, q) > half('0.00') + half(text) + 8;
   const usual = [0.5, 2, 0.35, 0.75, 1.33, 3, 5, 10, 0.1, 0.2];
   const fine = ticks(Math.exp(g.from), Math.exp(g.to), 4);
   const isFine = g.to - g.from < 0.3;
@@ -235,7 +237,7 @@ function roundRatios(g, panel, named) {
   for (const r of isFine ? fine : usual) {
     const x = panel.x(Math.log(r));
     const inside = x > panel.left + 12 && x < panel.left + g.panelWidth - 13;
-    if (inside && [...named, ...kept].every(([q]) => room(r, q)))
+    if (inside && [...named, ...kept].every((other) => room(r, other)))
       kept.push([r, isFine ? fixed(r, tickDigits(fine)) : fixed(r, 2)]);
   }
   return kept;

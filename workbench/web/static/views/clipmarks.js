@@ -125,15 +125,15 @@ function drawPin(g, { x, y }, mark, geometry) {
   g.stroke();
   const text = `${geometry.symbol} ${fixed(Math.exp(mark.log), geometry.to - geometry.from < 0.1 ? 4 : 2)}`;
   g.font = `600 ${geometry.font + 0.5}px Inter, system-ui, sans-serif`;
-  g.textAlign = 'center';
-  const half = g.measureText(text).width / 2;
+  // Beside the ring: below it are the marks that are stacked, and the axis.
   const panel = geometry.panels[mark.sign > 0 ? 0 : 1];
-  const at = Math.min(panel.left + geometry.panelWidth - half, Math.max(panel.left + half, x));
-  const below = Math.min(y + 30, geometry.top + geometry.plot - 6);
+  const fits = x + 12 + g.measureText(text).width < panel.left + geometry.panelWidth;
+  g.textAlign = fits ? 'left' : 'right';
+  const at = [x + (fits ? 12 : -12), y + 4];
   g.lineWidth = 5;
   g.lineJoin = 'round';
   g.strokeStyle = sheet;
-  g.strokeText(text, at, below);
+  g.strokeText(text, ...at);
   g.fillStyle = ink;
-  g.fillText(text, at, below);
+  g.fillText(text, ...at);
 }
