@@ -41,6 +41,22 @@ test('where log-probabilities are constants nothing is said of a gradient', () =
   assert.equal(ask({ ...record, dead: true, completions: [completion(0, still)] }), 'constant', 'dead or not');
 });
 
+test('a policy that has broken down is not told to try other prompts', () => {
+  const record = group([0, 0], { dead: true, std: 0, mean: 0 });
+  const at = (metrics, dead = true) => ({ metrics, updates: [], groups: [{ dead: true }, { dead }] });
+  const far = { 'completions/clipped_ratio': 1, kl: 9 };
+  set({ source: 'live', record, row: 0, k: null });
+  assert.equal(questionOf(record, at(far)), 'broken');
+  assert.deepEqual(evidenceOf(record, at(far)).slice(0, 2), [
+    ['why.f.cut', '100%'],
+    ['why.f.kl', '9.00'],
+  ]);
+  assert.equal(questionOf(record, at({ ...far, kl: 0.02 })), 'dead', 'the limit is too short');
+  assert.equal(questionOf(record, at({ ...far, kl: undefined })), 'dead', 'not scored');
+  assert.equal(questionOf(record, at(far, false)), 'dead', 'another group still teaches');
+  assert.equal(questionOf(record, at({ ...far, 'completions/clipped_ratio': 0.9 })), 'dead');
+});
+
 test('ratios of 1 are said to be those of the first update in the first alone', () => {
   assert.deepEqual(
     [whyAllOne(1, 0), whyAllOne(4, 0), whyAllOne(4, 3)],

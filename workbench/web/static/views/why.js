@@ -17,6 +17,7 @@ import { state } from '../store.js';
 const RULES = [
   ['constant', (f) => f.record.bug === 'logps_without_gradient', stillFacts],
   ['unscored', (f) => isDead(f.record) && f.record.std == null, unscoredFacts],
+  ['broken', (f) => isDead(f.record) && isBroken(f), brokenFacts],
   ['dead', (f) => isDead(f.record), deadFacts],
   [
     'empty',
@@ -166,6 +167,20 @@ function deadFacts(f) {
   ];
 }
 
+const FAR = 1; // nat a token from the reference: other prompts or a larger G do not bring a policy back from there
+
+// No answer ends and no group teaches. A limit that is too short does so too, but not far from the reference.
+const isBroken = (f) =>
+  cutShare(f) === 1 && !!f.row.groups?.length && f.row.groups.every((g) => g.dead) && metric(f.row, 'kl') > FAR;
+
+function brokenFacts(f) {
+  return [
+    ['why.f.cut', share(cutShare(f))],
+    ['why.f.kl', compact(metric(f.row, 'kl'))],
+    ['why.f.dead', deadShare(f.row)],
+  ];
+}
+
 function unscoredFacts(f) {
   const { completions } = f.record;
   return [
@@ -227,6 +242,7 @@ export function whyCard() {
     n: record.completions.length,
     cut: share(cutShare(facts)),
     limit: limitOf(record) ?? '–',
+    kl: compact(metric(row, 'kl')),
     sooner: t(`why.gate.${soonerOf(record.knobs)}`),
   };
   const lines = evidenceOf(record, row).map(([key, value]) => h('span', {}, `${t(key)} `, h('b', { text: value })));
