@@ -11,6 +11,7 @@ from workbench.run.runner import Failure
 from workbench.run.store import RunStore
 from workbench.run.workbench import Workbench
 
+_COSTLY = {"num_generations", "max_completion_length", "max_num_gen_batches", "num_iterations"}
 MOST_ROWS = 1000  # of one reply; whoever wants more asks again from `next`
 
 
@@ -87,9 +88,15 @@ def _error(failure: Failure | None) -> dict[str, str] | None:
     return asdict(failure) if failure is not None else None
 
 
+def _alike(rows: list[dict[str, Any]], events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows since a knob last changed what a step costs; the newest one at least."""
+    since = max((event["step"] for event in events if event["knob"] in _COSTLY), default=0)
+    return [row for row in rows if row["step"] >= since] or rows[-1:]
+
+
 def _speed(store: RunStore) -> dict[str, float | None]:
     """Return the recent steps' time, tokens per second, and the seconds left; None before there is a step."""
-    recent = store.rows(-8)
+    recent = _alike(store.rows(-8), store.events())
     times = [row["metrics"]["step_time"] for row in recent if row["metrics"].get("step_time")]
     if not times:
         return {"step_time": None, "tokens_per_second": None, "eta": None}
