@@ -57,7 +57,8 @@ function present(names) {
 // Chips show what the step on the screen used: the newest, or one of before. They turn what the run uses now.
 const shownKnobs = () => ((recorded() || !following()) && state.record?.knobs) || state.knobs;
 const isPast = (name) => !recorded() && name in shownKnobs() && shownKnobs()[name] !== state.knobs[name];
-const nowRows = (names) => names.filter(isPast).map((n) => [`${symbol(n)} ${t('knob.now')}`, knobText(n, state.knobs[n])]);
+const nowRow = (name) => [`${symbol(name)} ${t('knob.now')}`, knobText(name, state.knobs[name])];
+const nowRows = (names) => names.filter(isPast).map(nowRow);
 
 // Only a change that arrived while the page was open is "just applied".
 function noteApplied(draw) {

@@ -2,7 +2,8 @@
 import { goToStep, showView } from '../actions.js';
 import { h, setStyle, setText } from '../dom.js';
 import { t } from '../i18n.js';
-import { countSteps, emptyKey } from '../select.js';
+import { knobLine } from '../knobwords.js';
+import { countSteps, emptyKey, marks } from '../select.js';
 import { state, watch } from '../store.js';
 import { mountTiming } from './timing.js';
 
@@ -73,10 +74,27 @@ async function figure(name) {
   return reply.text();
 }
 
+/**
+ * The newest knob changes as the chips write them, as many as fit one line.
+ * @param {number} [most]  letters  @returns {string} Plotly's markup
+ */
+export function changesIn(most = 170) {
+  const texts = [];
+  let letters = 0;
+  for (const { number, step, events } of marks().reverse()) {
+    const text = `${events.map(knobLine).join(', ')} @ ${step}`;
+    letters += text.length;
+    if (texts.length && letters > most) return ['…', ...texts].join('&nbsp;&nbsp;&nbsp; ');
+    texts.unshift(`<b>${number}</b>&nbsp; ${text}`);
+  }
+  return texts.join('&nbsp;&nbsp;&nbsp; ');
+}
+
 // The page gives the curves what height there is, and more where there are many.
 async function drawCurves(Plotly, view, { data, layout }) {
   setStyle(view.curves, '--rows', layout.meta.rows);
   delete layout.height;
+  if (layout.title?.text) layout.title.text = changesIn();
   await Plotly.react(view.curves, data, layout, CONFIG);
   if (!view.bound) bindClicks(view);
 }
