@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.run.records import make_record
+from workbench.errors import ConfigError
 from workbench.run.record import Progress, StepRecord
 from workbench.run.runner import Runner
 from workbench.tasks.base import RewardError
@@ -195,6 +196,7 @@ def raise_from_engine(error: BaseException) -> Iterator[Progress]:
         (RuntimeError("  \n "), "RuntimeError"),
         (SystemExit(3), "SystemExit: 3"),
         (KeyError("target"), "KeyError: 'target'"),
+        (ConfigError("model='x' is not there"), "model='x' is not there"),
     ],
 )
 def test_a_failed_run_keeps_one_sentence_and_the_traceback(start, error, message):
@@ -203,6 +205,7 @@ def test_a_failed_run_keeps_one_sentence_and_the_traceback(start, error, message
     assert runner.state == "failed" and not runner.is_active
     assert runner.failure.message == message
     assert "Traceback" in runner.failure.detail and "raise_from_engine" in runner.failure.detail
+    assert runner.failure.is_setting == isinstance(error, ConfigError)
 
 
 def test_a_record_that_cannot_be_kept_fails_the_run_and_closes_the_engine(start):

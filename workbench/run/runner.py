@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from workbench.errors import ConfigError
 from workbench.run.record import Progress, StepRecord
 
 State = Literal["idle", "loading", "running", "paused", "stopped", "failed"]
@@ -14,10 +15,11 @@ Engine = Iterator[Progress | StepRecord]
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run ended: one sentence, and the traceback for whoever wants to mend it."""
+    """Why a run ended: one sentence, and the traceback for whoever wants to mend it, where it is not a setting's."""
 
     message: str
     detail: str
+    is_setting: bool = False
 
 
 class Runner:
@@ -88,7 +90,7 @@ class Runner:
         try:
             self._run_engine()
         except BaseException as error:  # the one place where an engine's error is kept, to be shown; exit() is one too
-            self._end("failed", Failure(_sentence(error), traceback.format_exc()))
+            self._end("failed", Failure(_sentence(error), traceback.format_exc(), isinstance(error, ConfigError)))
         else:
             self._end("stopped")
 

@@ -84,7 +84,7 @@ def _num_steps(store: RunStore) -> int:
     return store.config.max_steps if store.source == "live" else store.newest_step
 
 
-def _error(failure: Failure | None) -> dict[str, str] | None:
+def _error(failure: Failure | None) -> dict[str, Any] | None:
     return asdict(failure) if failure is not None else None
 
 

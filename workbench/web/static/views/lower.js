@@ -115,7 +115,7 @@ function failure() {
       h('h2', { class: 'h2', text: t('failed.title', { n: state.phase?.step ?? countSteps() + 1 }) }),
     ),
     message(translated(error?.message) ?? t('failed.unknown')),
-    error?.detail
+    error?.detail && !error.is_setting
       ? tip(h('pre', { class: 'trace', tabindex: 0, text: lastLines(error.detail, 4) }), () => ({
           title: translated(error.message),
           text: error.detail.slice(-900),
