@@ -344,20 +344,6 @@ def test_all_knobs_are_in_the_last_chip_and_one_that_is_refused_goes_back(page: 
     expect_state(page, "stopped")
 
 
-def test_all_can_be_hovered_on_a_run_without_a_step(page: Page, address: str) -> None:
-    if delta(address)["state"] not in ("idle", "stopped"):
-        command(address, "stop")
-        wait_for(page, lambda: delta(address)["state"] == "stopped")
-    start(address, {})
-    command(address, "stop")
-    wait_for(page, lambda: delta(address)["state"] == "stopped")
-    assert delta(address)["next"] == 0
-    page.goto(f"{address}/?lang=en&theme=light")
-    expect(page.locator("#wb-left .empty-says").first).to_be_visible(timeout=PATIENCE_MS)
-    assert page.evaluate(HOVER_ALL) > 100  # the fixture complains of errors
-    expect(page.locator(".tip")).not_to_be_empty()
-
-
 def test_a_steps_time_is_divided_into_stages_with_their_limits_and_the_fast_paths(page: Page, address: str) -> None:
     open_page(page, address)
     if delta(address)["state"] not in ("idle", "stopped"):
@@ -380,3 +366,17 @@ def test_a_steps_time_is_divided_into_stages_with_their_limits_and_the_fast_path
     expect(page.locator(".tip")).to_contain_text("this run's settings switch it off")
     items.nth(3).hover()
     expect(page.locator(".tip")).to_contain_text("physical limit")
+
+
+def test_all_can_be_hovered_on_a_run_without_a_step(page: Page, address: str) -> None:
+    if delta(address)["state"] not in ("idle", "stopped"):
+        command(address, "stop")
+        wait_for(page, lambda: delta(address)["state"] == "stopped")
+    start(address, {})
+    command(address, "stop")
+    wait_for(page, lambda: delta(address)["state"] == "stopped")
+    assert delta(address)["next"] == 0
+    page.goto(f"{address}/?lang=en&theme=light")
+    expect(page.locator("#wb-left .empty-says").first).to_be_visible(timeout=PATIENCE_MS)
+    assert page.evaluate(HOVER_ALL) > 100  # the fixture complains of errors
+    expect(page.locator(".tip")).not_to_be_empty()
