@@ -3,6 +3,7 @@ from itertools import pairwise
 import pytest
 
 from workbench.run.knobs import Knobs
+from workbench.run.metrics import METRICS
 from workbench.views.curve_lines import MOST_POINTS, smoothed, spread, thinned
 from workbench.views.curve_panels import CORE, NOT_CLIPPED, panels_of
 from workbench.views.curves import curves_figure
@@ -49,6 +50,18 @@ def test_every_panel_has_its_title_its_unit_and_its_lines(lang):
             assert line.metric == "cispo_clip_ratio" or plain(line.label[lang == "zh"]) in written
     assert figure.layout.xaxis9.title.text == ("步" if lang == "zh" else "step")
     assert len(named(figure, "kl")) == 1 and len(named(figure, "kl", "markers")) == 1
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_hover_of_a_panels_title_says_what_each_of_its_lines_means(lang):
+    figure = curves_figure(make_rows(6), EVENTS, lang=lang)
+    titles = [note.hovertext for note in figure.layout.annotations if note.font.size == 13 and note.hovertext]
+    hovers = [text.replace("<br>", " " if lang == "en" else "") for text in titles]
+    assert len(hovers) == len(CORE)
+    for panel, hover in zip(CORE, hovers, strict=True):
+        for line in panel.lines:
+            assert line.metric == "cispo_clip_ratio" or METRICS[line.metric].meaning[lang == "zh"] in hover
+    assert max(len(line) for text in titles for line in text.split("<br>")) <= 66
 
 
 def test_a_value_that_was_not_measured_is_a_gap_and_never_a_zero():
@@ -148,7 +161,7 @@ def test_a_knob_change_crosses_every_panel_and_is_numbered_and_spelled_out():
     assert [sum(line.x0 == step for line in lines) for step in (3, 5)] == [9, 9]
     discs = [shape for shape in figure.layout.shapes if shape.type == "circle"]
     assert sorted(disc.xanchor for disc in discs) == [3] * 3 + [5] * 3
-    hovers = {note.hovertext for note in figure.layout.annotations if note.hovertext}
+    hovers = {note.hovertext for note in figure.layout.annotations if note.hovertext and "@" in note.hovertext}
     assert hovers == {"β 0.04 → 0.1 @ 3", "ε 0.2 → 0.1 @ 5<br>ε high – → 0.28 @ 5"}
     assert "β 0.04 → 0.1 @ 3" in figure.layout.title.text
 

@@ -92,6 +92,15 @@ def test_the_method_is_named_and_so_is_a_mistake_that_was_made_on_purpose():
     assert broken["bug"] == "padding_shift"
 
 
+def test_the_time_left_is_that_of_steps_that_cost_what_the_next_ones_will():
+    store = RunStore(RunConfig(max_steps=10), Knobs(), title="t")
+    for step, size in enumerate([8, 8, 8, 64], start=1):
+        record = make_record(step, Knobs(num_generations=size))
+        store.append(replace(record, metrics={**record.metrics, "step_time": float(size)}))
+    delta = page_delta(Workbench(store, lambda *_: iter(()), runs_folder=None, preset="addition"), None, 0, 0)
+    assert (delta["step_time"], delta["eta"]) == (64.0, 6 * 64.0)
+
+
 def test_a_page_of_another_run_starts_over():
     delta = page_delta(make_workbench(2), "another", 99, 99)
     assert delta["next"] == len(delta["rows"]) == 2

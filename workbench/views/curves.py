@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 import plotly.graph_objects as go
 
 from workbench.run.knobs import Knobs
+from workbench.run.metrics import METRICS
 from workbench.views.curve_lines import Part, band_of, curves_of, end_labels, points_of, thinned, traces_of, value_span
 from workbench.views.curve_panels import NO_WORDS, Panel, panels_of
 from workbench.views.figures import look, sentence_of, theme_of
@@ -132,7 +134,22 @@ def _title(panel: Panel, drawn: _Drawn, axis: str, colours: Theme, lang: str, *,
     place: Part = {"xref": f"x{axis} domain", "yref": f"y{axis} domain", "x": 0, "y": 1, "xanchor": "left"}
     above: Part = {"yanchor": "bottom", "xshift": -4, "yshift": 18 if is_top else 4, "showarrow": False}
     font = {"size": 13, "color": colours.ink}
-    return {"text": f"<b>{panel.title[lang == 'zh']}</b>  {unit}", "font": font, **place, **above}
+    label = {"bgcolor": colours.sheet, "bordercolor": colours.line2, "font": {"color": colours.ink}}
+    hover: Part = {"hovertext": _about(panel, lang), "hoverlabel": label}
+    return {"text": f"<b>{panel.title[lang == 'zh']}</b>  {unit}", "font": font, **place, **above, **hover}
+
+
+def _about(panel: Panel, lang: str) -> str:
+    """Return what the panel's lines mean, for the hover of its title: each by its name where there are several."""
+    number, width = (1, 34) if lang == "zh" else (0, 66)
+    named = len(panel.lines) > 1
+    texts = [
+        f"{line.label[number]}: {METRICS[line.metric].meaning[number]}"
+        if named
+        else METRICS[line.metric].meaning[number]
+        for line in panel.lines
+    ]
+    return "<br>".join(part for text in texts for part in wrap(text, width))
 
 
 def _step_axis(index: int, grid: _Grid, steps: Sequence[int], colours: Theme, lang: str) -> Part:

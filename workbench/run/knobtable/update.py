@@ -34,7 +34,7 @@ class UpdateKnobs:
         takes_effect="update",
         label=("learning rate", "学习率"),
         help=(
-            "AdamW's step size for the LoRA weights. The bundled tiny model likes 1e-3; a 0.5B model 1e-5 to 1e-4.",
-            "LoRA 权重的 AdamW 步长。自带的小模型用 1e-3 左右；0.5B 模型用 1e-5 到 1e-4。",
+            "AdamW's step size for the LoRA weights: 2e-4 to 1e-3 for the tiny model, 1e-5 to 1e-4 for one of 0.5B.",
+            "LoRA 权重的 AdamW 步长。自带的小模型用 2e-4 到 1e-3；0.5B 模型用 1e-5 到 1e-4。",
         ),
     )
