@@ -61,7 +61,7 @@ def test_the_hover_of_a_panels_title_says_what_each_of_its_lines_means(lang):
     for panel, hover in zip(CORE, hovers, strict=True):
         for line in panel.lines:
             assert line.metric == "cispo_clip_ratio" or METRICS[line.metric].meaning[lang == "zh"] in hover
-    assert max(len(line) for text in titles for line in text.split("<br>")) <= 66
+    assert max(len(line) for text in titles for line in text.split("<br>")) <= 48
 
 
 def test_a_value_that_was_not_measured_is_a_gap_and_never_a_zero():

@@ -14,7 +14,7 @@ from workbench.views.curve_panels import NO_WORDS, Panel, panels_of
 from workbench.views.figures import look, sentence_of, theme_of
 from workbench.views.knobmarks import KnobMark, caption, knob_marks, knob_shapes, numerals
 from workbench.views.rounds import round_labels, round_shapes, round_starts
-from workbench.views.theme import Theme
+from workbench.views.theme import FONT, Theme
 from workbench.views.words import word
 
 Row = Mapping[str, Any]
@@ -134,14 +134,15 @@ def _title(panel: Panel, drawn: _Drawn, axis: str, colours: Theme, lang: str, *,
     place: Part = {"xref": f"x{axis} domain", "yref": f"y{axis} domain", "x": 0, "y": 1, "xanchor": "left"}
     above: Part = {"yanchor": "bottom", "xshift": -4, "yshift": 18 if is_top else 4, "showarrow": False}
     font = {"size": 13, "color": colours.ink}
-    label = {"bgcolor": colours.sheet, "bordercolor": colours.line2, "font": {"color": colours.ink}}
-    hover: Part = {"hovertext": _about(panel, lang), "hoverlabel": label}
+    label = {"bgcolor": colours.sheet, "bordercolor": colours.line2}
+    words_font = {"family": FONT, "size": 12, "color": colours.ink}
+    hover: Part = {"hovertext": _about(panel, lang), "hoverlabel": label | {"font": words_font}}
     return {"text": f"<b>{panel.title[lang == 'zh']}</b>  {unit}", "font": font, **place, **above, **hover}
 
 
 def _about(panel: Panel, lang: str) -> str:
     """Return what the panel's lines mean, for the hover of its title: each by its name where there are several."""
-    number, width = (1, 34) if lang == "zh" else (0, 66)
+    number, width = (1, 26) if lang == "zh" else (0, 48)
     named = len(panel.lines) > 1
     texts = [
         f"{line.label[number]}: {METRICS[line.metric].meaning[number]}"
