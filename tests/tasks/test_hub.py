@@ -18,7 +18,8 @@ from workbench.tasks.prompts import load_examples
 
 class Mirror(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
-        self.send_response(405)  # any answer is one
+        self.send_response(302)  # any answer is one, wherever it points
+        self.send_header("Location", "http://127.0.0.1:1/")
         self.end_headers()
 
     def log_message(self, *_) -> None:

@@ -12,7 +12,7 @@ def hub_answers() -> bool:
     from huggingface_hub.utils import get_session  # noqa: PLC0415
 
     try:
-        get_session().head(constants.ENDPOINT, timeout=_SECONDS)
+        get_session().head(constants.ENDPOINT, timeout=_SECONDS, follow_redirects=False)
     except (OSError, httpx2.HTTPError):
         return False
     return True
