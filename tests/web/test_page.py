@@ -238,9 +238,9 @@ def test_back_goes_to_the_tab_before_and_a_step_is_no_place_to_go_back_to(page: 
     page.goto("about:blank")
     open_page(page, address)
     shown = "document.body.dataset.view"
-    page.get_by_role("tab", name="Curves").click()
-    page.get_by_role("tab", name="Set up").click()
-    assert page.evaluate(shown) == "setup"
+    for name, view in (("Curves", "curves"), ("Set up", "setup")):
+        page.get_by_role("tab", name=name).click()
+        page.wait_for_function(f"{shown} === '{view}' && location.search.includes('{view}')")
     page.go_back()
     page.wait_for_function(f"{shown} === 'curves'")
     page.go_back()
@@ -250,8 +250,9 @@ def test_back_goes_to_the_tab_before_and_a_step_is_no_place_to_go_back_to(page: 
     page.go_forward()
     page.wait_for_function(f"{shown} === 'curves'")
     page.go_back()
+    page.wait_for_function(f"{shown} === 'live'")
     page.go_back()
-    assert page.url == "about:blank"
+    page.wait_for_url("about:blank")
 
 
 def test_the_curves_are_drawn_by_plotly_when_they_are_looked_at(page: Page, address: str) -> None:
