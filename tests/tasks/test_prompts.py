@@ -113,6 +113,7 @@ def test_a_column_of_a_table_without_a_name_is_left_out(tmp_path, text):
             "message 1 of the prompt in row 1 of .* holds a part of type 'image'; its content must be text",
         ),
         ("a.jsonl", '{"prompt": [{"role": "user", "content": 5}]}', "holds .*5.*; its content must be text"),
+        ("a.jsonl", '{"prompt": [{"role": "user", "content": 0}]}', "holds .*0.*; its content must be text"),
         ("a.parquet", "no", "cannot be read"),
         ("a.txt", "a", "unknown extension; use one of .jsonl, .json, .csv, .parquet"),
     ],

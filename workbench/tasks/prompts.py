@@ -90,7 +90,7 @@ def _check_prompt(prompt: Any, number: int, dataset: str) -> None:
 
 def _no_text(content: Any) -> str | None:
     """Return what in a message's content no language model reads; None where all is text, or nothing, as in calls."""
-    parts = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
+    parts = content if isinstance(content, list) else [{"type": "text", "text": "" if content is None else content}]
     for part in parts:
         kind = part.get("type") if isinstance(part, Mapping) else None
         if kind != "text" or not isinstance(part.get("text"), str):

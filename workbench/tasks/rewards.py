@@ -20,7 +20,7 @@ from workbench.tasks.steps import load_step_rewards as load_step_rewards
 _RESERVED = frozenset(
     {"prompt", "prompts", "completion", "completions", "completion_ids", "trainer_state", "log_extra", "log_metric"}
 )
-LARGEST = 1e100  # of rewards: the square of a larger one, as in a standard deviation, may be no number
+LARGEST = 1e18  # of rewards: the square of a larger one, as in a standard deviation, may be beyond float32
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
