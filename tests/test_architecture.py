@@ -29,7 +29,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "engine": (
         {"torch", "jaxtyping", "numpy", "transformers", "peft", "accelerate", "safetensors", "jinja2"}
         | {"workbench.grpo", "workbench.tasks", "workbench.models.location", "workbench.errors"}
-        | {"workbench.run.config", "workbench.run.fastpaths", "workbench.run.knobs", "workbench.run.record"},
+        | {"workbench.run.config", "workbench.run.fastpaths", "workbench.run.knobs"}
+        | {"workbench.run.completion", "workbench.run.groups", "workbench.run.record"},
         set(),
     ),
     "models": ({"torch", "transformers", "tokenizers", "workbench.tasks", "workbench.errors"}, set()),

@@ -12,9 +12,10 @@ from workbench.engine.prompts import PromptBatch, encode_prompts
 from workbench.engine.rollout import Rollout
 from workbench.engine.sampling import sample_groups
 from workbench.engine.trainer import train
+from workbench.run.completion import CompletionRecord
 from workbench.run.config import RunConfig
 from workbench.run.knobs import KnobBoard, Knobs
-from workbench.run.record import CompletionRecord, StepRecord
+from workbench.run.record import StepRecord
 
 T = TypeVar("T")
 PROMPTS = ("12+34=?", "7=?", "a much longer prompt: 1+2=?")

@@ -28,9 +28,10 @@ from workbench.engine.stepdata import StepData
 from workbench.grpo import BatchWeights
 from workbench.run.bugs import BUGS
 from workbench.run.check import check_knobs
+from workbench.run.completion import CompletionRecord
 from workbench.run.config import RunConfig
 from workbench.run.knobs import Knobs
-from workbench.run.record import CompletionRecord, StepRecord
+from workbench.run.record import StepRecord
 
 ROUNDING = 1e-4  # nats: far above what scoring differs by from sampling, far below what a mistake makes
 

@@ -5,57 +5,79 @@ from typing import Any
 
 import numpy as np
 
+from workbench.run.completion import CompletionRecord, GroupRecord
+from workbench.run.groups import Groups
 from workbench.run.knobs import Knobs
-from workbench.run.record import CompletionRecord, GroupRecord, StepRecord
+from workbench.run.record import StepRecord
 
 VOCABULARY = {0: "<pad>", 1: "<eos>", 2: "a", 3: "β", 4: "<0xE4>", 5: " "}
 
 
-def make_completion(
-    rng: np.random.Generator,
-    length: int,
-    knobs: Knobs | None = None,
-    *,
-    text: str = "a",
-    reward: float | None = 1.0,
-    has_reference: bool = True,
-) -> CompletionRecord:
-    knobs = knobs or Knobs()
-    num_updates = knobs.num_iterations
+def make_columns(
+    rng: np.random.Generator, length: int, num_updates: int, *, has_reference: bool = True
+) -> dict[str, np.ndarray]:
+    """Return made-up numbers for each of `length` tokens."""
 
     def logps(*shape: int) -> np.ndarray:
         return -rng.exponential(size=shape).astype(np.float32)
 
-    token_ids = rng.integers(0, 6, length).astype(np.int32)
-    top_ids = rng.integers(0, 6, (length, 3)).astype(np.int32)
-    by_update = logps(num_updates, length)
-    return CompletionRecord(
-        text=text,
-        token_ids=token_ids,
-        rewards={"answer": reward, "格式": None},
-        reasons={"answer": "3 = 3", "格式": "不适用"},
-        reward=reward,
-        advantage=float(rng.normal()),
-        token_advantages=rng.normal(size=length).astype(np.float32),
-        answer=None,
-        is_correct=None if reward is None else reward == 1.0,
-        is_truncated=bool(rng.integers(2)),
-        is_masked=bool(rng.integers(2)),
-        sampled_logps=logps(length),
-        entropy=-logps(length),
-        old_logps=by_update[0].copy(),
-        ref_logps=logps(length) if has_reference else None,
-        logps_by_update=by_update,
-        clipped_by_update=rng.integers(0, 2, (num_updates, length)).astype(bool),
-        outside_by_update=rng.integers(0, 2, (num_updates, length)).astype(bool),
-        kept_by_update=rng.integers(0, 2, (num_updates, length)).astype(bool),
-        coefficients_by_update=rng.normal(size=(num_updates, length)).astype(np.float32),
-        weight=0.125,
-        top_ids=top_ids,
-        top_logps=logps(length, 3),
-        vocabulary=VOCABULARY,
-        knobs=knobs,
-    )
+    by_update = (num_updates, length)
+    by_pass = logps(*by_update)
+    columns = {
+        "token_ids": rng.integers(0, 6, length).astype(np.int32),
+        "token_advantages": rng.normal(size=length).astype(np.float32),
+        "sampled_logps": logps(length),
+        "entropy": -logps(length),
+        "old_logps": by_pass[0].copy(),
+        "top_ids": rng.integers(0, 6, (length, 3)).astype(np.int32),
+        "top_logps": logps(length, 3),
+        "logps_by_update": by_pass,
+        "clipped_by_update": rng.integers(0, 2, by_update).astype(bool),
+        "outside_by_update": rng.integers(0, 2, by_update).astype(bool),
+        "kept_by_update": rng.integers(0, 2, by_update).astype(bool),
+        "coefficients_by_update": rng.normal(size=by_update).astype(np.float32),
+    }
+    return columns | ({"ref_logps": logps(length)} if has_reference else {})
+
+
+def plain_completion(rng: np.random.Generator, length: int, text: str, reward: float | None) -> dict[str, Any]:
+    return {
+        "text": text,
+        "length": length,
+        "rewards": {"answer": reward, "格式": None},
+        "reasons": {"answer": "3 = 3", "格式": "不适用"},
+        "reward": reward,
+        "true_reward": None,
+        "advantage": float(rng.normal()),
+        "answer": None,
+        "is_correct": None if reward is None else reward == 1.0,
+        "is_truncated": bool(rng.integers(2)),
+        "is_masked": bool(rng.integers(2)),
+        "weight": 0.125,
+        "steps": [],
+    }
+
+
+def plain_group(number: int, num_updates: int, *completions: dict[str, Any], prompt: str = "a") -> dict[str, Any]:
+    is_odd = bool(number % 2)
+    return {
+        "prompt": f"{prompt}{number}",
+        "target": None if is_odd else "42",
+        "mean": None if is_odd else 0.5,
+        "std": None if is_odd else 0.25,
+        "is_dead": is_odd,
+        "budget": [{"up": 0.5, "down": 0.25, "kl": 0.0, "lost": 0.1, "loss": -0.5} for _ in range(num_updates)],
+        "completions": list(completions),
+    }
+
+
+def make_completion(
+    rng: np.random.Generator, length: int, knobs: Knobs | None = None, *, has_reference: bool = True
+) -> CompletionRecord:
+    knobs = knobs or Knobs()
+    group = plain_group(0, knobs.num_iterations, plain_completion(rng, length, "a", 1.0))
+    columns = make_columns(rng, length, knobs.num_iterations, has_reference=has_reference)
+    return Groups([group], columns, knobs, VOCABULARY)[0].completions[0]
 
 
 def make_record(
@@ -70,32 +92,22 @@ def make_record(
     """Return a record with one group for each tuple of completion lengths."""
     knobs = knobs or Knobs()
     rng = np.random.default_rng(seed + step)
+    columns = make_columns(rng, sum(map(sum, lengths)), knobs.num_iterations, has_reference=has_reference)
 
-    def completion(number: int, length: int) -> CompletionRecord:
+    def completion(number: int, length: int) -> dict[str, Any]:
         reward = None if number % 3 == 2 else float(number % 2)
-        text = texts[number % len(texts)]
-        return make_completion(rng, length, knobs, text=text, reward=reward, has_reference=has_reference)
+        return plain_completion(rng, length, texts[number % len(texts)], reward)
 
-    groups = tuple(
-        GroupRecord(
-            prompt=f"{texts[0]}{g}",
-            target=None if g % 2 else "42",
-            completions=tuple(completion(i, length) for i, length in enumerate(row)),
-            mean=None if g % 2 else 0.5,
-            std=None if g % 2 else 0.25,
-            is_dead=bool(g % 2),
-            budget=tuple(
-                {"up": 0.5, "down": 0.25, "kl": 0.0, "lost": 0.1, "loss": -0.5} for _ in range(knobs.num_iterations)
-            ),
-        )
+    plain = [
+        plain_group(g, knobs.num_iterations, *(completion(i, n) for i, n in enumerate(row)), prompt=texts[0])
         for g, row in enumerate(lengths)
-    )
+    ]
     return StepRecord(
         step=step,
         knobs=knobs,
         metrics={"reward": 0.5, "kl": 0.01 if has_reference else None, "num_tokens": 100 * step},
         updates=tuple({"loss": 0.1 * k, "kl": None} for k in range(knobs.num_iterations)),
-        groups=groups,
+        groups=Groups(plain, columns, knobs, VOCABULARY),
         reward_weights={"answer": 1.0, "格式": 0.2},
         reward_max=1.2,
         timings={"sample": 0.1, "update": 0.2},
@@ -111,6 +123,6 @@ def is_same(left: Any, right: Any) -> bool:
         return isinstance(right, np.ndarray) and left.dtype == right.dtype and np.array_equal(left, right)
     if isinstance(left, (StepRecord, GroupRecord, CompletionRecord)):
         return all(is_same(getattr(left, f.name), getattr(right, f.name)) for f in fields(left))
-    if isinstance(left, tuple):
-        return isinstance(right, tuple) and len(left) == len(right) and all(map(is_same, left, right))
+    if isinstance(left, tuple | Groups):
+        return isinstance(right, type(left)) and len(left) == len(right) and all(map(is_same, left, right))
     return left == right

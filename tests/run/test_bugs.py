@@ -8,10 +8,11 @@ import pytest
 from workbench.errors import KnobError
 from workbench.run.bugs import BUGS
 from workbench.run.check import check_knobs
+from workbench.run.completion import CompletionRecord, GroupRecord
 from workbench.run.config import RunConfig
 from workbench.run.knobs import Knobs
 from workbench.run.metrics import METRICS
-from workbench.run.record import CompletionRecord, GroupRecord, StepRecord
+from workbench.run.record import StepRecord
 
 ROOT = Path(__file__).parents[2]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")

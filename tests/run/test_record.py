@@ -21,9 +21,9 @@ KNOBS = st.builds(
 @given(KNOBS, st.integers(0, 6), st.integers(0, 99))
 def test_ratio_and_kl_are_those_of_the_formulas_package(knobs, length, seed):
     completion = make_completion(np.random.default_rng(seed), length, knobs)
-    old, ref = (torch.from_numpy(a)[None] for a in (completion.old_logps, completion.ref_logps))
+    old, ref = (torch.tensor(a)[None] for a in (completion.old_logps, completion.ref_logps))
     for k, logps in enumerate(completion.logps_by_update):
-        now = torch.from_numpy(logps)[None]
+        now = torch.tensor(logps)[None]
         ratio = importance_ratio(now, old, torch.ones_like(now, dtype=torch.bool), knobs.importance_sampling_level)
         np.testing.assert_allclose(completion.ratio_by_update[k], ratio[0].numpy(), rtol=1e-5)
         kl = KL_ESTIMATORS[knobs.kl_estimator](now, ref)
@@ -61,21 +61,20 @@ def test_the_row_is_plain_json_and_counts_what_is_in_the_groups():
 
 def test_the_parts_of_the_reward_add_up_to_it_where_a_function_does_not_apply():
     record = make_record(lengths=((1, 1, 1),))
-    [group] = record.groups
     rewards = ({"f": 1.0, "g": 0.0}, {"f": None, "g": 0.5}, {"f": None, "g": None})
-    completions = tuple(
-        replace(c, rewards=of, reward=None if of["g"] is None else (of["f"] or 0.0) + 2 * of["g"])
-        for c, of in zip(group.completions, rewards, strict=True)
-    )
-    groups = (replace(group, completions=completions),)
-    row = replace(record, groups=groups, reward_weights={"f": 1.0, "g": 2.0, "h": 0.0}).row()
+    for completion, of in zip(record.groups.plain_completions(), rewards, strict=True):
+        completion |= {"rewards": of, "reward": None if of["g"] is None else (of["f"] or 0.0) + 2 * of["g"]}
+    row = replace(record, reward_weights={"f": 1.0, "g": 2.0, "h": 0.0}).row()
     assert row["reward_parts"] == {"f": 0.5, "g": 0.5}, "the mean of 1 and 1, the third left out"
 
 
 def test_the_reward_band_is_the_10th_and_90th_percentile_of_the_group_means_and_none_without_any():
     record = make_record(lengths=((1, 1),) * 11)
-    groups = tuple(replace(group, mean=float(i)) for i, group in enumerate(record.groups))
-    row = replace(record, groups=groups).row()
+    for i, group in enumerate(record.groups.plain):
+        group["mean"] = float(i)
+    row = record.row()
     assert (row["reward_low"], row["reward_high"]) == (1.0, 9.0)
-    unscored = replace(record, groups=tuple(replace(group, mean=None) for group in record.groups)).row()
+    for group in record.groups.plain:
+        group["mean"] = None
+    unscored = record.row()
     assert unscored["reward_low"] is None and unscored["reward_high"] is None

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from tests.run.records import VOCABULARY, make_completion
+from workbench.run.completion import CompletionRecord, GroupRecord
 from workbench.run.knobs import Knobs
-from workbench.run.record import CompletionRecord, GroupRecord
 from workbench.views.objectives import Bounds, Curve
 
 

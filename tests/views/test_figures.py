@@ -5,9 +5,10 @@ import pytest
 
 from tests.views.groups import completion, group, two_sided_group
 from workbench import grpo
+from workbench.run.completion import kl_estimates
 from workbench.run.knobs import Knobs
 from workbench.views.clip import clip_figure
-from workbench.views.kl import kl_estimates, kl_figure
+from workbench.views.kl import kl_figure
 from workbench.views.notebook import show_clip
 from workbench.views.ratio import bin_edges, count_ticks, ratio_figure
 from workbench.views.theme import THEMES

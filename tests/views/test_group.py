@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.run.records import is_same, make_record
+from workbench.run.completion import StepMark
 from workbench.run.knobs import Knobs
-from workbench.run.record import StepMark
 from workbench.views.group import page_group, significant, visible_spans
 
 GROUP_KEYS = [
@@ -177,9 +177,10 @@ def test_nothing_is_null_that_was_measured_and_what_was_not_is_null():
 
 def test_numbers_that_json_has_not_become_null():
     record = make_record(1)
-    logps = record.groups[0].completions[0].logps_by_update
+    logps = record.groups.columns["logps_by_update"].copy()
     logps[0, 0], logps[0, 1] = np.nan, -np.inf
-    wire = orjson.loads(orjson.dumps(page_group("r", record, 0)))
+    broken = replace(record, groups=record.groups.with_columns({"logps_by_update": logps}))
+    wire = orjson.loads(orjson.dumps(page_group("r", broken, 0)))
     assert wire["completions"][0]["logps"][0][:2] == [None, None]
 
 

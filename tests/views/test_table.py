@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.views.groups import completion, group, two_sided_group
+from workbench.run.completion import StepMark
 from workbench.run.knobs import Knobs
-from workbench.run.record import StepMark
 from workbench.run.session import Session
 from workbench.views.notebook import show, show_clip
 from workbench.views.reward_svg import reward_svg

@@ -10,8 +10,8 @@ from transformers import PreTrainedTokenizerBase
 from workbench.engine.collect import Samples
 from workbench.engine.learner import Learner
 from workbench.grpo import estimate_advantages, kl_penalty, process_advantages
+from workbench.run.completion import StepMark
 from workbench.run.knobs import Knobs
-from workbench.run.record import StepMark
 from workbench.tasks.base import StepReward, text_of
 
 

@@ -1,11 +1,11 @@
 """Tensors to a StepRecord: the one place that reads the device, once, when the step is over."""
 
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from math import isnan, nan
+from dataclasses import asdict, fields, is_dataclass
+from math import isnan
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from workbench.engine.learner import Learner
@@ -17,7 +17,8 @@ from workbench.engine.speed import fast_paths_of, limits_of
 from workbench.engine.stepdata import StepData
 from workbench.engine.vocabulary import Vocabulary
 from workbench.grpo import gradient_budget, group_mean_std, is_dead
-from workbench.run.record import CompletionRecord, GroupRecord, StepRecord
+from workbench.run.groups import Groups
+from workbench.run.record import StepRecord
 
 
 def measure(data: StepData, learner: Learner) -> StepRecord:
@@ -30,7 +31,7 @@ def measure(data: StepData, learner: Learner) -> StepRecord:
         knobs=data.knobs,
         metrics=finite_or_none(metrics),
         updates=tuple(finite_or_none(update) for update in by_update),
-        groups=_groups(data, judge, texts),
+        groups=Groups(_groups(data, judge), _columns(data), data.knobs, texts),
         reward_weights=judge.weights,
         reward_max=judge.max_reward,
         timings={},
@@ -59,29 +60,25 @@ def _texts_of(rollout: Rollout, vocabulary: Vocabulary) -> dict[int, str]:
     return {token_id: vocabulary[token_id] for token_id in np.flatnonzero(np.bincount(ids)).tolist()}
 
 
-def _groups(data: StepData, judge: Judge, texts: Mapping[int, str]) -> tuple[GroupRecord, ...]:
+def _groups(data: StepData, judge: Judge) -> list[dict[str, Any]]:
+    """Return what is one value a group, and a completion, as plain values."""
     samples, size = data.samples, data.samples.num_generations
     mean, std = (s.tolist() for s in group_mean_std(samples.judgement.totals, size))
     dead = is_dead(samples.judgement.totals, size).tolist()
     budgets = [_group_budgets(data, update) for update in data.updates.inner]
-    arrays = _Arrays(data, judge)
-    groups = []
-    for g, (example, prompt) in enumerate(zip(samples.examples, samples.prompts.texts, strict=True)):
-        target = example.get("target")
-        groups.append(
-            GroupRecord(
-                prompt=prompt,
-                target=None if target is None else str(target),
-                completions=tuple(
-                    _completion(data, judge, texts, arrays, row) for row in range(g * size, (g + 1) * size)
-                ),
-                mean=_number(mean[g]),
-                std=_number(std[g]),
-                is_dead=dead[g],
-                budget=tuple(budget[g] for budget in budgets),
-            )
-        )
-    return tuple(groups)
+    completions = _completions(data, judge)
+    return [
+        {
+            "prompt": prompt,
+            "target": None if example.get("target") is None else str(example["target"]),
+            "mean": _number(mean[g]),
+            "std": _number(std[g]),
+            "is_dead": dead[g],
+            "budget": [budget[g] for budget in budgets],
+            "completions": completions[g * size : (g + 1) * size],
+        }
+        for g, (example, prompt) in enumerate(zip(samples.examples, samples.prompts.texts, strict=True))
+    ]
 
 
 def _group_budgets(data: StepData, update: InnerUpdate) -> list[dict[str, float | None]]:
@@ -99,81 +96,66 @@ def _group_budgets(data: StepData, update: InnerUpdate) -> list[dict[str, float 
     return [finite_or_none(dict(zip(by_group, group, strict=True))) for group in zip(*by_group.values(), strict=True)]
 
 
-class _Arrays:
-    """The batch's per-token tensors as NumPy, to be cut into completions."""
-
-    def __init__(self, data: StepData, judge: Judge) -> None:
-        rollout, inner = data.samples.rollout, data.updates.inner
-        self.lengths = rollout.lengths.tolist()
-        self.weights = inner[0].terms.weights.amax(1).tolist()
-        self.is_masked = [weight == 0 for weight in self.weights]
-        self.is_correct = judge.correctness(data.samples.judgement)
-        self.is_truncated = rollout.is_truncated.tolist()
-        self.rewards = data.samples.judgement.totals.tolist()
-        true_totals = data.samples.judgement.true_totals
-        self.true_rewards = [nan] * len(self.rewards) if true_totals is None else true_totals.tolist()
-        values = data.advantages.values
-        self.advantages = values.tolist() if values.dim() == 1 else None
-        by_token = values if values.dim() == 2 else values[:, None].expand_as(rollout.logps)
-        per_token = {
-            "token_ids": rollout.token_ids.int(),
-            "sampled_logps": rollout.logps,
-            "entropy": rollout.entropy,
-            "old_logps": data.updates.old_logps,
-            "token_advantages": by_token.float(),
-            "top_ids": rollout.top_ids.int(),
-            "top_logps": rollout.top_logps,
-            "ref_logps": data.reference.logps,
-            "values": data.advantages.critic,
-        }
-        per_update = {
-            "logps_by_update": [u.logps for u in inner],
-            "clipped_by_update": [u.terms.clipped for u in inner],
-            "outside_by_update": [u.terms.outside_band for u in inner],
-            "kept_by_update": [u.terms.kept for u in inner],
-            "coefficients_by_update": [u.coefficients for u in inner],
-        }
-        if data.objective.has_exact_kl:
-            per_update["exact_kl_by_update"] = [u.terms.kl for u in inner]
-        self.per_token = {name: v.numpy() for name, v in per_token.items() if v is not None}
-        self.per_update = {name: np.stack([v.numpy() for v in each]) for name, each in per_update.items()}
-        for array in (*self.per_token.values(), *self.per_update.values()):
-            array.flags.writeable = False  # and so are all slices of it
-
-    def of_row(self, row: int) -> dict[str, Any]:
-        length = self.lengths[row]
-        arrays = {name: values[row, :length] for name, values in self.per_token.items()}
-        arrays |= {name: values[:, row, :length] for name, values in self.per_update.items()}
-        return {"ref_logps": None} | arrays
-
-    def advantage_of(self, row: int) -> float:
-        """Return a completion's advantage: its own, or the mean of its tokens'."""
-        if self.advantages is not None:
-            return self.advantages[row]
-        length = self.lengths[row]
-        return float(self.per_token["token_advantages"][row, :length].mean()) if length else 0.0
+def _completions(data: StepData, judge: Judge) -> list[dict[str, Any]]:
+    """Return what is one value a completion, as plain values."""
+    texts, rollout, judgement = data.samples.texts, data.samples.rollout, data.samples.judgement
+    names, given = list(judgement.by_function), list(zip(*judgement.by_function.values(), strict=True))
+    nothing, marks = [None] * len(texts), data.advantages.marks
+    weights = data.updates.inner[0].terms.weights.amax(1).tolist()
+    values = {
+        "text": texts,
+        "length": rollout.lengths.tolist(),
+        "rewards": [dict(zip(names, map(_number, map(float, rewards)), strict=True)) for rewards in given],
+        "reasons": [{name: r.reason for name, r in zip(names, rewards, strict=True)} for rewards in given],
+        "reward": map(_number, judgement.totals.tolist()),
+        "true_reward": nothing if judgement.true_totals is None else map(_number, judgement.true_totals.tolist()),
+        "advantage": _mean_advantages(data),
+        "answer": map(judge.read_answer, texts),
+        "is_correct": judge.correctness(judgement),
+        "is_truncated": rollout.is_truncated.tolist(),
+        "is_masked": [weight == 0 for weight in weights],
+        "weight": weights,
+        "steps": [[]] * len(texts) if marks is None else [[asdict(mark) for mark in row] for row in marks],
+    }
+    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
 
 
-def _completion(data: StepData, judge: Judge, texts: Mapping[int, str], arrays: _Arrays, row: int) -> CompletionRecord:
-    samples, marks = data.samples, data.advantages.marks
-    rewards = {name: values[row] for name, values in samples.judgement.by_function.items()}
-    return CompletionRecord(
-        text=samples.texts[row],
-        rewards={name: _number(float(reward)) for name, reward in rewards.items()},
-        reasons={name: reward.reason for name, reward in rewards.items()},
-        reward=_number(arrays.rewards[row]),
-        true_reward=_number(arrays.true_rewards[row]),
-        advantage=arrays.advantage_of(row),
-        answer=judge.read_answer(samples.texts[row]),
-        is_correct=arrays.is_correct[row],
-        is_truncated=arrays.is_truncated[row],
-        is_masked=arrays.is_masked[row],
-        weight=arrays.weights[row],
-        vocabulary=texts,
-        knobs=data.knobs,
-        steps=() if marks is None else marks[row],
-        **arrays.of_row(row),
-    )
+def _mean_advantages(data: StepData) -> list[float]:
+    """Return each completion's advantage: its own, or the mean of its tokens'."""
+    values, mask = data.advantages.values, data.samples.rollout.mask
+    if values.dim() == 2:
+        values = values.masked_fill(~mask, 0.0).sum(1) / mask.sum(1).clamp(min=1)
+    return values.tolist()
+
+
+def _columns(data: StepData) -> dict[str, np.ndarray]:
+    """Return what is one value a token, of all completions one after the other."""
+    rollout, inner, advantages = data.samples.rollout, data.updates.inner, data.advantages
+    is_token = rollout.mask.flatten().nonzero().squeeze(1)
+
+    def column(values: Tensor) -> Tensor:
+        return values.flatten(0, 1)[is_token]
+
+    by_token = advantages.values if advantages.values.dim() == 2 else advantages.values[:, None].expand_as(rollout.mask)
+    columns = {
+        "token_ids": column(rollout.token_ids).int(),
+        "sampled_logps": column(rollout.logps),
+        "entropy": column(rollout.entropy),
+        "old_logps": column(data.updates.old_logps),
+        "token_advantages": column(by_token).float(),
+        "top_ids": column(rollout.top_ids).int(),
+        "top_logps": column(rollout.top_logps),
+        "logps_by_update": torch.stack([column(u.logps) for u in inner]),
+        "clipped_by_update": torch.stack([column(u.terms.clipped) for u in inner]),
+        "outside_by_update": torch.stack([column(u.terms.outside_band) for u in inner]),
+        "kept_by_update": torch.stack([column(u.terms.kept) for u in inner]),
+        "coefficients_by_update": torch.stack([column(u.coefficients) for u in inner]),
+    }
+    optional = {"ref_logps": data.reference.logps, "values": advantages.critic}
+    columns |= {name: column(values) for name, values in optional.items() if values is not None}
+    if data.objective.has_exact_kl:
+        columns["exact_kl_by_update"] = torch.stack([column(u.terms.kl) for u in inner])
+    return {name: values.numpy() for name, values in columns.items()}
 
 
 def _number(value: float) -> float | None:

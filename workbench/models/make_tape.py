@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import orjson
 
+from workbench.run.completion import GroupRecord
 from workbench.run.config import RunConfig
 from workbench.run.knobs import Knobs
 from workbench.run.presets import preset_settings
-from workbench.run.record import CompletionRecord, GroupRecord, StepRecord
+from workbench.run.record import StepRecord
 from workbench.run.recording import step_path, write_step
 from workbench.run.session import Session
 from workbench.run.tapes import TAPES
@@ -50,17 +51,9 @@ def make_tape(folder: Path, preset: str = "addition", steps: int = STEPS) -> Non
 
 def rounded(record: StepRecord) -> StepRecord:
     """Return the record with its log-probabilities and entropies on the grid."""
-    return replace(record, groups=tuple(_rounded_group(group) for group in record.groups))
-
-
-def _rounded_group(group: GroupRecord) -> GroupRecord:
-    return replace(group, completions=tuple(_rounded_completion(c) for c in group.completions))
-
-
-def _rounded_completion(completion: CompletionRecord) -> CompletionRecord:
-    arrays = {name: getattr(completion, name) for name in _ROUNDED}
-    on_grid = {name: np.round(values * GRID) / GRID for name, values in arrays.items() if values is not None}
-    return replace(completion, **{name: values.astype(np.float32) for name, values in on_grid.items()})
+    columns = {name: values for name, values in record.groups.columns.items() if name in _ROUNDED}
+    on_grid = {name: (np.round(values * GRID) / GRID).astype(np.float32) for name, values in columns.items()}
+    return replace(record, groups=record.groups.with_columns(on_grid))
 
 
 def find_focus(records: list[StepRecord]) -> dict[str, int]:

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from workbench.run.record import GroupRecord
+from workbench.run.completion import GroupRecord
 from workbench.views import clipplane as cp
 from workbench.views.clipplane import Marks
 from workbench.views.clipwords import (

@@ -5,7 +5,7 @@ from math import exp, log
 
 import numpy as np
 
-from workbench.run.record import GroupRecord
+from workbench.run.completion import GroupRecord
 from workbench.views import clipplane as cp
 from workbench.views import svg
 from workbench.views.clipplane import Marks

@@ -6,7 +6,7 @@ from math import inf, log
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.run.record import CompletionRecord, GroupRecord
+from workbench.run.completion import CompletionRecord, GroupRecord
 from workbench.views.objectives import Bounds, Curve, sequence_log_ratio
 from workbench.views.words import word
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.run.record import CompletionRecord, GroupRecord, StepRecord
+from workbench.run.completion import CompletionRecord, GroupRecord
+from workbench.run.record import StepRecord
 
 _BYTES = re.compile(r"<0x([0-9A-F]{2})>")
 

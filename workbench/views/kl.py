@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from workbench.run.record import CompletionRecord, kl_estimates
+from workbench.run.completion import CompletionRecord, kl_estimates
 from workbench.views.clipplane import inner_update
 from workbench.views.figures import heading, plain, say, theme_of, themed
 from workbench.views.theme import Theme

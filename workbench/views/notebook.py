@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workbench.run.record import GroupRecord, StepRecord
+from workbench.run.completion import GroupRecord
+from workbench.run.record import StepRecord
 from workbench.run.session import Session
 from workbench.run.store import RunStore
 from workbench.views.clip_svg import clip_svg

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from workbench.run.record import StepRecord
 from workbench.run.store import RunStore
 
 Seconds = Mapping[str, float]  # by stage
@@ -66,7 +65,7 @@ def page_timing(store: RunStore, step: int) -> dict[str, Any]:
     return {
         "timings": in_order(store.row(step).get("timings", {})),
         "limits": dict(record.limits),
-        "tokens": num_tokens(record),
+        "tokens": record.groups.num_tokens,
         "fast_paths": list(record.fast_paths),
         "plain_paths": list(store.config.plain_paths),
     }
@@ -80,10 +79,6 @@ def in_order(timings: Seconds) -> dict[str, float]:
     """
     names = [*STAGES, *(name for name in timings if name not in STAGES)]
     return {name: timings[name] for name in names if timings.get(name)}
-
-
-def num_tokens(record: StepRecord) -> int:
-    return sum(len(c.token_ids) for group in record.groups for c in group.completions)
 
 
 def stage_words(name: str) -> tuple[tuple[str, str], tuple[str, str]]:

@@ -10,7 +10,7 @@ from math import isfinite, log
 
 import numpy as np
 
-from workbench.run.record import CompletionRecord, GroupRecord
+from workbench.run.completion import CompletionRecord, GroupRecord
 from workbench.views.clipplane import inner_update
 from workbench.views.figures import theme_of
 from workbench.views.group import visible_spans

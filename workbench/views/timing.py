@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from workbench.run.fastpaths import FAST_PATHS
 from workbench.run.record import StepRecord
 from workbench.views.figures import HOVER_LETTERS, heading, look, plain, theme_of
-from workbench.views.stages import Seconds, in_order, num_tokens, stage_words
+from workbench.views.stages import Seconds, in_order, stage_words
 from workbench.views.theme import Theme
 from workbench.views.words import word
 
@@ -40,7 +40,7 @@ def timing_figure(record: StepRecord, *, theme: str = "light", lang: str = "en")
             "hovertemplate": [_hover(name, timings[name], total, record.limits, lang) for name in limited],
         }
     )
-    speed = word("timing_total", lang, seconds=f"{total:.2f}", speed=f"{num_tokens(record) / (total or 1):.0f}")
+    speed = word("timing_total", lang, seconds=f"{total:.2f}", speed=f"{record.groups.num_tokens / (total or 1):.0f}")
     note = f"{word('timing_step', lang, step=record.step)}{speed}"
     title = heading(word("timing_title", lang), note, colours)
     layout = {
