@@ -7,8 +7,9 @@ from tests.run.test_runner import PATIENCE_S, FakeEngine, wait_until
 from workbench.errors import ConfigError, KnobError
 from workbench.run.config import RunConfig
 from workbench.run.knobs import Knobs
+from workbench.run.library import open_earlier
 from workbench.run.recorder import RunFolder
-from workbench.run.store import RunStore
+from workbench.run.store import RunStore, open_run
 from workbench.run.workbench import MAX_STORES, Workbench
 
 
@@ -226,6 +227,140 @@ def test_stop_ends_the_run_and_leaves_it_on_show_until_the_recording_is_asked_fo
     assert bench.store is not recording
     bench.show_recording()
     assert bench.store is recording and bench.state == "idle"
+
+
+def earlier(bench: Workbench, **settings) -> str:
+    """Leave a run of some steps in the runs folder, not on show, and return its name."""
+    bench.start(**settings)
+    wait_until(lambda: bench.store.newest_step >= 3)
+    bench.stop()
+    assert bench.runner.join(PATIENCE_S)
+    folder = bench.store.folder
+    bench.show_recording()
+    return folder.path.name
+
+
+def test_an_earlier_run_is_opened_with_its_groups_and_the_recording_is_still_there(bench, recording):
+    name = earlier(bench, config={"seed": 7}, knobs={"beta": 0.3})
+    assert [run.name for run in bench.runs()] == [name]
+    told = bench.news.number
+    bench.open(name)
+    store = bench.store
+    assert (store.source, store.title, store.config.seed, bench.state) == ("replay", "addition", 7, "idle")
+    assert bench.news.number == told + 1 and bench.find_store(store.id) is store
+    assert store.record(2).knobs.beta == 0.3 and bench.knobs_and_pending() == (store.knobs, {})
+    assert bench.recording is recording
+    bench.show_recording()
+    assert bench.store is recording and bench.find_store(store.id) is store
+
+
+def test_an_opened_run_begins_again_as_it_began_and_not_as_the_preset(bench, opened, tmp_path):
+    bench.start(config={"seed": 7, "max_steps": 30}, knobs={"beta": 0.3})
+    wait_until(lambda: bench.store.newest_step >= 1)
+    bench.set_knobs({"beta": 0.9})
+    wait_until(lambda: bench.store.knobs.beta == 0.9)
+    bench.stop()
+    assert bench.runner.join(PATIENCE_S)
+    name = bench.store.folder.path.name
+    earlier(bench, config={"seed": 1})
+    bench.open(name)
+    assert bench.store.knobs.beta == 0.9
+    bench.restart()
+    assert opened.calls[2][:2] == opened.calls[0][:2] and opened.calls[2][1].beta == 0.3
+    assert bench.store.source == "live" and bench.store.folder.path.name != name
+    wait_until(lambda: bench.store.newest_step >= 1)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_the_run_that_the_server_was_started_on_begins_again_as_well(bench, opened, tmp_path):
+    shown = open_run(tmp_path / earlier(bench, config={"seed": 5}))
+    other = Workbench(shown, opened, runs_folder=tmp_path, preset="countdown")
+    other.restart()
+    assert opened.calls[-1][0].seed == 5 and opened.calls[-1][0].task == "addition"
+    assert other.close(PATIENCE_S)
+
+
+def test_while_a_run_is_going_on_no_other_is_opened_nor_even_read(bench, opened, tmp_path, monkeypatch):
+    name = earlier(bench)
+    bench.start()
+    before = everything(bench, opened, tmp_path)
+    monkeypatch.setattr("workbench.run.workbench.open_earlier", None)
+    with pytest.raises(ConfigError, match="a run is going on: stop it before opening an earlier one"):
+        bench.open(name)
+    assert everything(bench, opened, tmp_path) == before
+
+
+def test_a_run_that_was_begun_while_another_was_being_read_stays_on_show(bench, monkeypatch):
+    name = earlier(bench)
+
+    def slow(*arguments):
+        bench.start()
+        return open_earlier(*arguments)
+
+    monkeypatch.setattr("workbench.run.workbench.open_earlier", slow)
+    with pytest.raises(ConfigError, match="a run is going on"):
+        bench.open(name)
+    assert bench.store.source == "live" and bench.runner.is_active
+
+
+def test_what_cannot_be_opened_is_told_and_changes_nothing(bench, opened, tmp_path):
+    name = earlier(bench)
+    before = everything(bench, opened, tmp_path)
+    for wrong in (f"../{tmp_path.name}/{name}", str(tmp_path / name), "nowhere", "", None):
+        with pytest.raises(ConfigError, match="there is no run"):
+            bench.open(wrong)
+    (tmp_path / name / "metrics.jsonl").write_text("junk\n")
+    with pytest.raises(ConfigError, match="line 1 of "):
+        bench.open(name)
+    assert everything(bench, opened, tmp_path) == before
+
+
+def test_while_a_run_is_read_pages_are_answered(bench, monkeypatch):
+    name, reading, go_on = earlier(bench), threading.Event(), threading.Event()
+
+    def slow(*arguments):
+        reading.set()
+        assert go_on.wait(PATIENCE_S)
+        return open_earlier(*arguments)
+
+    monkeypatch.setattr("workbench.run.workbench.open_earlier", slow)
+    thread = threading.Thread(target=bench.open, args=(name,))
+    thread.start()
+    assert reading.wait(PATIENCE_S)
+    assert bench.knobs_and_pending() == (Knobs(beta=0.01), {}) and bench.store.source == "tape"
+    go_on.set()
+    thread.join()
+    assert bench.store.source == "replay"
+
+
+def test_of_many_that_begin_an_opened_run_again_each_does_or_says_why(bench, opened):
+    bench.open(earlier(bench))
+    refused, barrier = [], threading.Barrier(4)
+
+    def restart() -> None:
+        barrier.wait()
+        try:
+            bench.restart()
+        except ConfigError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=restart) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened.calls) - 1 + len(refused) == 4
+    assert bench.store.source == "live" and bench.runner.is_active
+
+
+def test_runs_that_are_opened_are_forgotten_too(bench, recording):
+    name = earlier(bench)
+    bench.open(name)
+    first = bench.store.id
+    for _ in range(MAX_STORES):
+        bench.open(name)
+    assert bench.find_store(first) is None and bench.find_store(bench.store.id) is bench.store
+    assert bench.find_store(recording.id) is recording and len(bench._stores) <= MAX_STORES
 
 
 def test_old_runs_are_forgotten_but_never_the_recording_nor_the_run_on_show(bench, recording):

@@ -21,6 +21,7 @@ KEYS = [
     "method",
     "bug",
     "folder",
+    "opened",
     "state",
     "phase",
     "error",

@@ -33,3 +33,8 @@ def test_a_script_starts_a_run_turns_a_knob_and_stops_it_by_the_named_endpoints(
     while delta(address)["state"] != "stopped":
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    [run] = client.predict(api_name="/runs")["runs"]
+    assert client.predict(run["name"], api_name="/open") == "idle"
+    assert (delta(address)["source"], delta(address)["seed"]) == ("replay", 3)
+    with pytest.raises(AppError, match="there is no run"):
+        client.predict(f"../{run['name']}", api_name="/open")

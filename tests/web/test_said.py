@@ -29,7 +29,7 @@ THOUGHTS = ("", "1+2+0=3", "1+2+0=3; 4+5+0=9; 7+7+1=15; 1+1+1=3", "</think>", "9
 PACKAGE = Path(workbench.__file__).parent
 OF_THE_TERMINAL = {
     *("__main__.py", "engine/evaluate.py", "web/server.py"),
-    *("run/config.py", "run/presets.py", "run/recorder.py", "run/session.py"),
+    *("run/presets.py", "run/session.py"),
 }
 SOURCES = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).as_posix() not in OF_THE_TERMINAL]
 

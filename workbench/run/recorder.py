@@ -89,14 +89,14 @@ class RunFolder:
 
     def read(self) -> RecordedRun:
         """Return the run's settings and scalars; raise ConfigError if the folder holds no run that can be read."""
-        self._read_about()
+        self.read_about()
         rows = [row for row, _ in self.read_rows()]
         settings = self.read_settings(rows[-1]["step"] if rows else 0)
         return RecordedRun(settings.config, settings.knobs, settings.events, rows)
 
     def read_settings(self, newest_step: int) -> RunSettings:
         """Return the run's settings and its knob changes up to a step; raise ConfigError if there is no run to read."""
-        about = self._read_about()
+        about = self.read_about()
         lines = _read_lines(self.path / "events.jsonl", ("step", "knob", "old", "new"))
         events = [event for event, _ in lines if event["step"] <= newest_step]
         changes = {event["knob"]: event["new"] for event in events}
@@ -108,9 +108,10 @@ class RunFolder:
 
         Raises ConfigError at a line that is damaged.
         """
-        return _read_lines(self.metrics, ("step", "metrics"))
+        return _read_lines(self.metrics, ("step", "metrics", "tokens", "groups", "timings", "device"))
 
-    def _read_about(self) -> dict[str, Any]:
+    def read_about(self) -> dict[str, Any]:
+        """Return what `run.json` holds; raise ConfigError if it is missing, damaged or of another version."""
         path = self.path / "run.json"
         try:
             about = orjson.loads(path.read_bytes())
@@ -186,16 +187,16 @@ def _read_lines(path: Path, names: Sequence[str]) -> Iterator[tuple[dict[str, An
         for number, line in enumerate(file, start=1):
             if line.endswith(b"\n"):
                 end += len(line)
-                yield _read_line(line, names, f"line {number} of {path}"), end
+                yield _read_line(line, names, number, path), end
 
 
-def _read_line(line: bytes, names: Sequence[str], where: str) -> dict[str, Any]:
+def _read_line(line: bytes, names: Sequence[str], number: int, path: Path) -> dict[str, Any]:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:
         row = None
     if not isinstance(row, dict) or not row.keys() >= set(names) or not isinstance(row["step"], int):
-        raise ConfigError(f"{where} is damaged: it must be a JSON object with {', '.join(names)}")
+        raise ConfigError(f"line {number} of {path} is damaged: it must be a JSON object with {', '.join(names)}")
     return row
 
 

@@ -44,13 +44,15 @@ class RunStore:
         self._records: OrderedDict[int, StepRecord] = OrderedDict()
 
     @classmethod
-    def open(cls, folder: RunFolder, *, title: str, source: Source, focus: dict[str, int] | None = None) -> "RunStore":
-        """Return the run that `folder` holds; raise ConfigError if it holds none."""
+    def open(
+        cls, folder: RunFolder, *, source: Source, title: str | None = None, focus: dict[str, int] | None = None
+    ) -> "RunStore":
+        """Return the run in `folder`, called by its prompts if not `title`; raise ConfigError if there is none."""
         log = RowLog(folder.metrics)
         for row, end in folder.read_rows():
             log.append(row, end)
         run = folder.read_settings(log.newest["step"] if log.newest else 0)
-        store = cls(run.config, run.knobs, title=title, source=source, folder=folder, focus=focus)
+        store = cls(run.config, run.knobs, title=title or run.config.title, source=source, folder=folder, focus=focus)
         store._log, store._events = log, run.events
         return store
 

@@ -15,6 +15,7 @@ from workbench.errors import ConfigError
 from workbench.run.check import check_knobs, check_run
 from workbench.run.config import RunConfig
 from workbench.run.knobs import KnobBoard, Knobs, knob_differences
+from workbench.run.library import EarlierRun, first_settings, list_runs, open_earlier
 from workbench.run.news import News
 from workbench.run.presets import preset_settings
 from workbench.run.record import StepRecord
@@ -23,7 +24,7 @@ from workbench.run.runner import Engine, Runner, State
 from workbench.run.store import RunStore
 
 OpenEngine = Callable[[RunConfig, KnobBoard, Path | None], Engine]
-MAX_STORES = 8  # runs of this server whose groups a tab that has not noticed the new run may still ask for
+MAX_STORES = 8  # runs that this server showed and whose groups a tab that has not noticed the new run may still ask for
 
 
 class Workbench:
@@ -35,7 +36,7 @@ class Workbench:
     def __init__(self, shown: RunStore, open_engine: OpenEngine, *, runs_folder: Path | None, preset: str) -> None:
         self.news = News()
         self._open_engine = open_engine
-        self._runs_folder = runs_folder
+        self.runs_folder = runs_folder
         self.preset = preset
         self._lock = RLock()  # held by whoever changes what is below; a reader looks at each once
         self._recording = shown
@@ -52,6 +53,11 @@ class Workbench:
         return self._store
 
     @property
+    def recording(self) -> RunStore:
+        """What was on show before anything was trained."""
+        return self._recording
+
+    @property
     def runner(self) -> Runner | None:
         return self._runner
 
@@ -62,6 +68,10 @@ class Workbench:
 
     def find_store(self, run: str) -> RunStore | None:
         return self._stores.get(run)
+
+    def runs(self) -> list[EarlierRun]:
+        """Return the runs that the runs folder holds, newest first."""
+        return list_runs(self.runs_folder)
 
     def memory_of_others(self, store: RunStore) -> dict[str, Mapping[str, int]]:
         """Return what runs of other methods on the same model held at their newest step, by method."""
@@ -97,13 +107,13 @@ class Workbench:
         first = Knobs().changed(values | (knobs or {}))
         check_run(run_config)
         check_knobs(run_config, first)
-        with self._lock:
-            if self._runner is not None and self._runner.is_active:
-                raise ConfigError("a run is going on: stop it before starting another")
-            self._begin(run_config, first, paused_after_one_step=paused_after_one_step)
+        self._begin_alone(run_config, first, paused_after_one_step=paused_after_one_step)
 
     def restart(self) -> None:
-        """Stop the run and begin it again: same config, same seed, the knobs it started with."""
+        """Stop the run, or take the earlier one on show, and begin it again: same config and seed, its first knobs."""
+        shown = self._store
+        if shown.source == "replay" and shown.folder is not None:
+            return self._begin_alone(*first_settings(shown.folder))
         with self._lock:
             if self._started is None:
                 raise ConfigError("nothing has been trained yet: start a run first")
@@ -144,6 +154,16 @@ class Workbench:
             self._runner, self._store = None, self._recording
         self.news.tell()
 
+    def open(self, name: str) -> None:
+        """Show an earlier run, named by its folder in the runs folder, unless one is going on."""
+        self._refuse_to_open()
+        store = open_earlier(self.runs_folder, name)  # takes a second where it is long: nobody waits for that
+        with self._lock:
+            self._refuse_to_open()
+            self._hold(store)
+            self._runner, self._store = None, store
+        self.news.tell()
+
     def close(self, timeout_s: float | None = None) -> bool:
         """Stop the training thread; return True if it ended in time: by default 5 s, none while it is loading."""
         runner = self._runner
@@ -159,15 +179,23 @@ class Workbench:
             raise ConfigError("no run is going on: start one first")
         return runner
 
+    def _refuse_to_open(self) -> None:
+        if self._runner is not None and self._runner.is_active:
+            raise ConfigError("a run is going on: stop it before opening an earlier one")
+
+    def _begin_alone(self, config: RunConfig, knobs: Knobs, *, paused_after_one_step: bool = False) -> None:
+        with self._lock:
+            if self._runner is not None and self._runner.is_active:
+                raise ConfigError("a run is going on: stop it before starting another")
+            self._begin(config, knobs, paused_after_one_step=paused_after_one_step)
+
     def _begin(self, config: RunConfig, knobs: Knobs, *, paused_after_one_step: bool = False) -> None:
         folder = None
-        if self._runs_folder is not None:
-            folder = RunFolder.create(new_run_path(self._runs_folder, config.title), config, knobs)
+        if self.runs_folder is not None:
+            folder = RunFolder.create(new_run_path(self.runs_folder, config.title), config, knobs)
         self._board = KnobBoard(knobs, check=partial(check_knobs, config))
         self._store = RunStore(config, knobs, title=config.title, folder=folder)
-        self._stores[self._store.id] = self._store
-        while len(self._stores) > MAX_STORES:
-            del self._stores[next(run for run in self._stores if run != self._recording.id)]
+        self._hold(self._store)
         engine = self._open_engine(config, self._board, folder.adapter if folder else None)
         self._started = (config, knobs)
         self._runner = Runner(engine, partial(self._publish, self._store), on_state=self.news.tell)
@@ -175,6 +203,12 @@ class Workbench:
             self._runner.step()  # before the thread starts, or a quick engine is past its first step
         self._runner.start()
         self.news.tell()
+
+    def _hold(self, store: RunStore) -> None:
+        """Keep a run for whoever asks for its groups, and let the oldest go where there are too many."""
+        self._stores[store.id] = store
+        while len(self._stores) > MAX_STORES:
+            del self._stores[next(run for run in self._stores if run != self._recording.id)]
 
     def _publish(self, store: RunStore, record: StepRecord) -> None:
         store.append(record)

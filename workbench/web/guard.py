@@ -78,7 +78,7 @@ def _name_of(address: str) -> str | None:
 
 def _is_closed(path: str) -> bool:
     parts = [part.split("=")[0] for part in path.split("/") if part]  # Gradio writes file=PATH and proxy=URL
-    return any(part in _CLOSED for part in parts[:2])
+    return parts[:1] != ["wb"] and any(part in _CLOSED for part in parts[:2])
 
 
 def _is_same_origin(headers: Headers, host: str) -> bool:

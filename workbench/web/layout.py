@@ -7,6 +7,7 @@ import gradio as gr
 
 from workbench.errors import ConfigError, KnobError
 from workbench.run.workbench import Workbench
+from workbench.views.runs import page_runs
 from workbench.web.setup_form import build_setup_form
 
 _MAIN = "/wb/static/main.js"
@@ -47,8 +48,16 @@ def _name_the_api(workbench: Workbench) -> None:
     def set_knobs(knobs: dict[str, Any]) -> str:
         return _told(lambda: workbench.set_knobs(knobs), workbench)
 
+    def open_run(run: str) -> str:
+        return _told(lambda: workbench.open(run), workbench)
+
+    def runs() -> dict[str, Any]:
+        return page_runs(workbench)
+
     gr.api(start, api_name="start")
     gr.api(set_knobs, api_name="set_knobs")
+    gr.api(runs, api_name="runs")
+    gr.api(open_run, api_name="open")
     for name in ("pause", "resume", "step", "stop", "restart"):
         gr.api(_command(getattr(workbench, name), workbench), api_name=name)
 

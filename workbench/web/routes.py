@@ -21,6 +21,7 @@ from workbench.run.workbench import Workbench
 from workbench.views.curves import COLUMNS, curves_figure
 from workbench.views.delta import page_delta
 from workbench.views.memory import memory_figure
+from workbench.views.runs import page_runs
 from workbench.views.spec import page_spec
 from workbench.web.onlookers import Onlookers
 from workbench.web.replies import Question, Replies
@@ -42,6 +43,10 @@ def make_router(workbench: Workbench, version: str) -> APIRouter:
     @router.get("/spec")
     def spec() -> Response:
         return json_response(page_spec(version))
+
+    @router.get("/runs")
+    def runs() -> Response:
+        return json_response(page_runs(workbench))
 
     @router.post("/do/{action}")
     async def do(action: str, request: Request) -> Response:
@@ -150,6 +155,7 @@ def commands(workbench: Workbench) -> dict[str, Callable[[dict[str, Any]], None]
         "restart": lambda a: workbench.restart(),
         "knobs": workbench.set_knobs,
         "tape": lambda a: workbench.show_recording(),
+        "open": lambda a: workbench.open(a.get("run", "")),
     }
 
 
