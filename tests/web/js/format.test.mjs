@@ -8,6 +8,7 @@ import {
   exponent,
   fixed,
   knobValue,
+  moment,
   percent,
   share,
   short,
@@ -95,4 +96,14 @@ test('a small value that decimals would call 0 is told by its exponent', () => {
   assert.equal(telling(-3e-13, 3), '0.000', 'rounding of float32');
   assert.equal(telling(212951.77), '2.1e5');
   assert.equal(telling(NaN), 'NaN');
+});
+
+test('a moment of the past is told by what tells it from now', () => {
+  const now = new Date(2026, 10, 23, 14, 5);
+  const at = (...parts) => moment(new Date(...parts).getTime() / 1000, now);
+  assert.equal(at(2026, 10, 23, 9, 3), '09:03');
+  assert.equal(at(2026, 10, 22, 23, 59), '11-22 23:59');
+  assert.equal(at(2026, 0, 2, 0, 0), '01-02 00:00');
+  assert.equal(at(2025, 10, 23, 14, 5), '2025-11-23');
+  assert.equal(at(2026, 10, 24, 0, 1), '11-24 00:01', 'another machine may be ahead');
 });

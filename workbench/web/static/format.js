@@ -116,6 +116,20 @@ export function duration(s) {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;
 }
 
+const two = (n) => String(n).padStart(2, '0');
+
+/**
+ * A moment of the past in this machine's time, in few characters: 14:05 today, 11-22 14:05, 2025-11-22.
+ * @param {number} seconds  since 1970  @param {Date} [now]  @returns {string}
+ */
+export function moment(seconds, now = new Date()) {
+  const at = new Date(1000 * seconds);
+  const day = `${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  const time = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  if (at.getFullYear() !== now.getFullYear()) return `${at.getFullYear()}-${day}`;
+  return at.toDateString() === now.toDateString() ? time : `${day} ${time}`;
+}
+
 const DECIMALS = { temperature: 1, beta: 2, epsilon: 2, epsilon_high: 2, delta: 1 };
 
 /**

@@ -36,6 +36,7 @@ const SHAPES = {
   arrow: [11, 9, [['M0 4.5h9M6 1.5l3 3-3 3', { ...stroke, 'stroke-width': 1.2 }]]],
   left: [8, 12, [['M6 2L2 6l4 4', stroke]]],
   right: [8, 12, [['M2 2l4 4-4 4', stroke]]],
+  down: [9, 8, [['M1.5 2.5l3 3 3-3', stroke]]],
   close: [11, 11, [['M2 2l7 7M9 2l-7 7', stroke]]],
 };
 

@@ -17,6 +17,7 @@ import { movePage } from './views/group.js';
 import { closeHelp, toggleHelp } from './views/help.js';
 import { closePopover } from './views/popover.js';
 import { press } from './views/runrow.js';
+import { toggleRuns } from './views/runsmenu.js';
 
 const KEYS = {
   ' ': () => press('pause', 'resume', 'halt', 'play', 'again'),
@@ -33,6 +34,7 @@ const KEYS = {
   3: () => showView('setup'),
   m: nextMeasure,
   t: toggleTheme,
+  o: toggleRuns,
   '?': toggleHelp,
   Escape: () => closeHelp() || closePopover(true) || unpin(),
 };

@@ -12,6 +12,7 @@ import { flush, set, state, touch, watch } from './store.js';
 import { applyTheme } from './theme.js';
 import { startTooltips } from './tooltip.js';
 import { mountBar } from './views/bar.js';
+import { startKnobPopovers } from './views/knobpopover.js';
 import { mountLeft } from './views/left.js';
 import { mountPlots } from './views/plots.js';
 import { startPopovers } from './views/popover.js';
@@ -59,6 +60,7 @@ async function start() {
   await Promise.all([ensureStyle().then(loadFonts), loadLocales()]);
   startTooltips();
   startPopovers();
+  startKnobPopovers();
   startKeyboard();
   watch(['lang', 'theme', 'view'], applyPage);
   watch(['lang', 'theme', 'measure', 'step', 'group', 'row', 'k', 'pin', 'run'], keepAddress);

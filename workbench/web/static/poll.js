@@ -135,6 +135,7 @@ export function applyDelta(delta) {
     method: delta.method,
     bug: delta.bug,
     folder: delta.folder,
+    opened: delta.opened,
     status: delta.state,
     numSteps: delta.num_steps,
     stepTime: delta.step_time,

@@ -13,6 +13,7 @@ export const state = {
   method: 'grpo',
   bug: null,
   folder: null,
+  opened: false, // an earlier run, opened from the list
   status: 'idle',
   phase: null,
   error: null,

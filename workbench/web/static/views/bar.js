@@ -8,6 +8,7 @@ import { newestStep } from '../select.js';
 import { state, watch } from '../store.js';
 import { tip } from '../tooltip.js';
 import { toggleHelp } from './help.js';
+import { nameRun, runsButton } from './runsmenu.js';
 
 const TABS = ['live', 'curves', 'setup'];
 
@@ -17,7 +18,7 @@ export function mountBar(root) {
   const tabs = TABS.map((view) =>
     h('button', { class: 'tab', type: 'button', role: 'tab', on: { click: () => showView(view) } }),
   );
-  const subject = tip(h('span', { class: 'subject' }), aboutRun);
+  const subject = tip(runsButton(), aboutRun);
   const word = h('span');
   const badge = tip(h('span', { class: 'badge', role: 'status' }, h('i'), word), () => ({
     title: word.textContent,
@@ -53,7 +54,7 @@ export function mountBar(root) {
       setAttr(tab, 'aria-selected', state.view === TABS[i]);
     });
     languages.forEach((b) => setAttr(b, 'aria-pressed', b.lang === state.lang));
-    setText(subject, [state.title, state.device].filter(Boolean).join(', '));
+    nameRun([state.title, state.device].filter(Boolean).join(', '));
     setAttr(badge, 'data-state', badgeState());
     setText(word, t(`badge.${badgeState()}`));
     setAttr(theme, 'aria-label', t('bar.theme'));
@@ -85,5 +86,5 @@ function aboutRun() {
     [t('about.seed'), state.seed],
     [t('about.folder'), state.folder],
   ];
-  return { rows: rows.filter(([, v]) => v != null && v !== '').map(([k, v]) => [k, String(v)]) };
+  return { text: t('runs.hint'), rows: rows.filter(([, v]) => v != null && v !== '').map(([k, v]) => [k, String(v)]) };
 }

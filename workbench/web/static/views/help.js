@@ -15,6 +15,7 @@ const KEYS = [
   ['N P', 'group'],
   ['1 2 3', 'tab'],
   ['M', 'measure'],
+  ['O', 'runs'],
   ['T', 'theme'],
   ['Esc', 'close'],
   ['?', 'help'],

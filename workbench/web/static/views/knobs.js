@@ -6,7 +6,7 @@ import { knobSpec, knobText, symbol, unusedWhy } from '../knobwords.js';
 import { following, marks, recorded, viewedStep } from '../select.js';
 import { state, watch } from '../store.js';
 import { tip } from '../tooltip.js';
-import { openKnobs } from './popover.js';
+import { openKnobs } from './knobpopover.js';
 
 // One chip may hold two knobs; the last chip, whose knobs are not listed here, holds all the others.
 const CHIPS = [

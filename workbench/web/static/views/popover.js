@@ -1,17 +1,12 @@
-// The popover that turns knobs: one or two with their help, or many in groups, and what the server said.
-import { h } from '../dom.js';
-import { t } from '../i18n.js';
-import { fixedKnobs, recorded } from '../select.js';
+// The one popover of the page: it stands under what opened it, and closes on a click elsewhere, Escape, another run.
 import { watch } from '../store.js';
 import { hideTip, overlay } from '../tooltip.js';
-import { knobField } from './knobfield.js';
-import { knobGroups } from './knobgroups.js';
 
 let open = null;
 
 /**
- * Close whatever popover is open; focus goes back to its chip.
- * @param {boolean} [refocus]
+ * Close whatever popover is open.
+ * @param {boolean} [refocus]  give the focus back to what opened it
  * @returns {boolean} was one open?
  */
 export function closePopover(refocus = false) {
@@ -25,50 +20,42 @@ export function closePopover(refocus = false) {
 }
 
 /**
- * Open the popover of some knobs under their chip, or close it.
- * @param {HTMLElement} anchor  @param {string[]} names
+ * Close the popover of this anchor, if that is the one that is open.
+ * @param {HTMLElement} anchor  @param {boolean} [refocus]  @returns {boolean} was it?
  */
-export function openKnobs(anchor, names) {
-  const again = open?.anchor === anchor;
+export const closeAt = (anchor, refocus) => open?.anchor === anchor && closePopover(refocus);
+
+/**
+ * Open a popover under an anchor, instead of the one that is open.
+ * @param {HTMLElement} anchor  @param {HTMLElement} box
+ * @param {() => boolean} isStale  asked when the run's state changes: does it show what is no longer so?
+ */
+export function openPopover(anchor, box, isStale) {
   closePopover();
-  if (again) return;
   hideTip();
-  const many = names.length > 2;
-  const box = h('div', {
-    class: `popover${many ? ' many' : ''}`,
-    role: 'dialog',
-    'aria-label': many ? t('knob.more') : anchor.getAttribute('aria-label'),
-  });
-  const parts = many ? knobGroups(names) : names.map((name) => knobField(name, false));
-  box.append(...parts.map((part) => part.node));
-  const fixed = fixedKnobs();
-  if (fixed) box.append(h('p', { class: 'note', text: t(recorded() ? 'knob.recorded' : 'knob.ended') }));
   overlay().append(box);
-  open = { box, anchor, parts, fixed };
+  open = { box, anchor, isStale };
   anchor.setAttribute('aria-expanded', 'true');
-  refresh();
-  place();
-  (box.querySelector('input:not([disabled]), button:not([disabled])') ?? box).focus?.({ preventScroll: true });
 }
 
-/** Listen once: a click elsewhere closes, news refreshes. */
+/** Put the popover, whose content is there now, under its anchor. */
+export function placePopover() {
+  const { box, anchor } = open;
+  const r = anchor.getBoundingClientRect();
+  const left = Math.max(8, Math.min(window.innerWidth - box.offsetWidth - 16, r.right - box.offsetWidth));
+  box.style.transform = `translate(${Math.round(left)}px, ${Math.round(r.bottom + 6)}px)`;
+}
+
+// Who was in it is not left in nowhere.
+const leave = () => open && closePopover(open.box.contains(document.activeElement));
+
+/** Listen once for what closes a popover. */
 export function startPopovers() {
   document.addEventListener(
     'pointerdown',
     (e) => open && !open.box.contains(e.target) && !open.anchor.contains(e.target) && closePopover(),
   );
   window.addEventListener('resize', () => closePopover());
-  watch(['knobs', 'pending'], () => open?.parts.forEach((part) => part.settle()));
-  watch(['knobs', 'pending', 'rows'], refresh);
-  watch(['source', 'run', 'lang'], () => closePopover());
-  watch(['status'], () => open && open.fixed !== fixedKnobs() && closePopover());
-}
-
-const refresh = () => open?.parts.forEach((part) => part.refresh());
-
-function place() {
-  const { box, anchor } = open;
-  const r = anchor.getBoundingClientRect();
-  const left = Math.max(8, Math.min(window.innerWidth - box.offsetWidth - 16, r.right - box.offsetWidth));
-  box.style.transform = `translate(${Math.round(left)}px, ${Math.round(r.bottom + 6)}px)`;
+  watch(['source', 'run', 'lang'], leave);
+  watch(['status'], () => open?.isStale() && leave());
 }

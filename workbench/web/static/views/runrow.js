@@ -27,6 +27,8 @@ const BUTTONS = {
 // The first is the filled one; there is one on a screen.
 const OFFERED = {
   tape: ['train', 'play'],
+  opened: ['again', 'play', 'tape'],
+  replay: ['again', 'play', 'train'],
   idle: ['train', 'tape'],
   loading: ['pause', 'stop'],
   running: ['pause', 'step', 'stop', 'restart'],
@@ -38,7 +40,8 @@ const OFFERED = {
 /** The buttons that make sense now, the filled one first. @returns {string[]} */
 export function offered() {
   if (state.source === 'live') return OFFERED[state.status] ?? OFFERED.idle;
-  return state.playing ? ['train', 'halt'] : OFFERED.tape;
+  const names = OFFERED[state.opened ? 'opened' : state.source];
+  return state.playing ? names.map((name) => (name === 'play' ? 'halt' : name)) : names;
 }
 
 /** Do what a button does, if it is offered. @param {string[]} names */
@@ -62,7 +65,7 @@ export function mountRunRow(root) {
   mountKnobs(chips);
 
   let drawn = '';
-  watch(['source', 'status', 'playing', 'lang'], () => {
+  watch(['source', 'opened', 'status', 'playing', 'lang'], () => {
     const key = `${offered()}/${state.lang}`;
     if (key === drawn) return;
     drawn = key;
