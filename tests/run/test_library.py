@@ -11,6 +11,7 @@ from workbench.run.config import RunConfig
 from workbench.run.knobs import Knobs
 from workbench.run.library import MOST_RUNS, first_settings, list_runs, open_earlier
 from workbench.run.recorder import RunFolder, _append_lines
+from workbench.run.session import Session
 from workbench.run.store import RunStore
 
 NEWS = "20261123-140501-addition"
@@ -174,6 +175,17 @@ def test_a_run_that_cannot_be_shown_is_told_in_a_sentence(tmp_path, file, text, 
     (make_run(tmp_path / "run") / file).write_bytes(text)
     with pytest.raises((ConfigError, KnobError), match=sentence):
         open_earlier(tmp_path, "run")
+
+
+def test_a_run_whose_rewards_only_a_session_had_is_not_begun_again_with_others(tmp_path):
+    def mine(completions: list[str], **_) -> list[float]:
+        return [1.0 for _ in completions]
+
+    Session(reward_funcs=mine, out=tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"\['mine'\] were given to a Session"):
+        first_settings(RunFolder(tmp_path / "run"))
+    Session(out=tmp_path / "other")
+    assert first_settings(RunFolder(tmp_path / "other")) == (RunConfig(), Knobs())
 
 
 def test_a_run_that_cannot_be_trained_here_again_says_why(tmp_path):

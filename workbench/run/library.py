@@ -70,7 +70,7 @@ def open_earlier(parent: Path | None, name: str) -> RunStore:
     if path is None:
         raise ConfigError(f"there is no run {name!r:.99} in the folder of runs")
     store = RunStore.open(RunFolder(path), source="replay")
-    store.title = _title(name, store.config)
+    store.title = run_title(name, store.config)
     if not store.num_rows:
         raise ConfigError(f"the run {name!r:.99} has no step to show")
     return store
@@ -78,10 +78,20 @@ def open_earlier(parent: Path | None, name: str) -> RunStore:
 
 def first_settings(folder: RunFolder) -> tuple[RunConfig, Knobs]:
     """Return what a run began with, to begin it again; raise ConfigError or KnobError if that is not possible here."""
-    first = folder.read_settings(0)
+    first, own_rewards = folder.read_settings(0), folder.read_about().get("own_rewards")
+    if own_rewards:
+        raise ConfigError(
+            f"the reward functions {own_rewards} were given to a Session and are not in the run's folder: "
+            "it cannot be started again here"
+        )
     check_run(first.config)
     check_knobs(first.config, first.knobs)
     return first.config, first.knobs
+
+
+def run_title(name: str, config: RunConfig) -> str:
+    """Return what a run is called: as its folder, if somebody named that, else by its prompts."""
+    return config.title if _STAMPED.fullmatch(name) else name
 
 
 def _folders(parent: Path | None) -> Iterator[Path]:
@@ -121,7 +131,7 @@ def _read(path: Path, created: float) -> EarlierRun | None:
     reward = row["metrics"].get("reward")
     return EarlierRun(
         name=path.name,
-        title=_title(path.name, first.config),
+        title=run_title(path.name, first.config),
         created=created,
         method=first.config.method,
         bug=first.config.bug,
@@ -130,11 +140,6 @@ def _read(path: Path, created: float) -> EarlierRun | None:
         reward=reward if is_number(reward) else None,
         knobs={name: new for name, (_, new) in knob_differences(usual, first.knobs).items()},
     )
-
-
-def _title(name: str, config: RunConfig) -> str:
-    """Return what a run is called: as its folder, if somebody named that, else by its prompts."""
-    return config.title if _STAMPED.fullmatch(name) else name
 
 
 def _newest_row(path: Path) -> Row | None:

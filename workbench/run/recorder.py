@@ -50,8 +50,11 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def create(cls, path: Path, config: RunConfig, knobs: Knobs) -> "RunFolder":
-        """Make the folder and write `run.json`; raise ConfigError if `path` already holds a run or cannot be made."""
+    def create(cls, path: Path, config: RunConfig, knobs: Knobs, *, own_rewards: Sequence[str] = ()) -> "RunFolder":
+        """Make the folder and write `run.json`; raise ConfigError if `path` already holds a run or cannot be made.
+
+        `own_rewards` are the names of reward functions that were given as such: the config has none of them.
+        """
         if (path / "run.json").exists():
             raise ConfigError(f"{path} already holds a run: choose another folder")
         try:
@@ -63,6 +66,7 @@ class RunFolder:
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "config": config.as_dict(),
             "knobs": asdict(knobs),
+            "own_rewards": list(own_rewards),
             "versions": {"python": platform.python_version(), **_versions()},
         }
         (path / "run.json").write_bytes(orjson.dumps(about, option=orjson.OPT_INDENT_2))

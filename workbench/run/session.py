@@ -37,6 +37,7 @@ class Session:
     ) -> None:
         # importing the package stays instant
         from workbench.run.check import check_knobs, check_run, own_rewards  # noqa: PLC0415
+        from workbench.tasks.rewards import reward_name  # noqa: PLC0415
 
         for given, kind in ((config, RunConfig), (knobs, Knobs)):
             if given is not None and not isinstance(given, kind):
@@ -46,7 +47,8 @@ class Session:
         check_run(self.config, has_own_rewards=reward_funcs is not None)
         first = knobs or Knobs()
         self.board = KnobBoard(first, check=partial(check_knobs, self.config))
-        folder = None if out is None else RunFolder.create(Path(out), self.config, first)
+        names = list(map(reward_name, self._reward_funcs or ()))
+        folder = None if out is None else RunFolder.create(Path(out), self.config, first, own_rewards=names)
         self.store = RunStore(self.config, first, title=self.config.title, folder=folder, keep=1000)
         self._engine: Iterator[Any] | None = None
         self._failure: BaseException | None = None
