@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from workbench.run.library import MOST_RUNS, EarlierRun
+from workbench.run.library import MOST_RUNS, EarlierRun, run_title
 from workbench.run.store import RunStore
 from workbench.run.workbench import Workbench
 
@@ -26,7 +26,7 @@ def _recording(store: RunStore, is_shown: bool) -> dict[str, Any]:
     newest = store.rows(-1)
     entry = EarlierRun(
         name="",
-        title=store.title,
+        title=run_title(store.title, store.config),
         created=0.0,
         method=store.config.method,
         bug=store.config.bug,

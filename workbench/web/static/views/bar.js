@@ -8,7 +8,7 @@ import { newestStep } from '../select.js';
 import { state, watch } from '../store.js';
 import { tip } from '../tooltip.js';
 import { toggleHelp } from './help.js';
-import { nameRun, runsButton } from './runsmenu.js';
+import { isListOpen, nameRun, runsButton } from './runsmenu.js';
 
 const TABS = ['live', 'curves', 'setup'];
 
@@ -18,7 +18,7 @@ export function mountBar(root) {
   const tabs = TABS.map((view) =>
     h('button', { class: 'tab', type: 'button', role: 'tab', on: { click: () => showView(view) } }),
   );
-  const subject = tip(runsButton(), aboutRun);
+  const subject = tip(runsButton(), () => (isListOpen() ? null : aboutRun()));
   const word = h('span');
   const badge = tip(h('span', { class: 'badge', role: 'status' }, h('i'), word), () => ({
     title: word.textContent,

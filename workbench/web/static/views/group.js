@@ -3,7 +3,7 @@ import { chooseGroup, chooseRow, moveRow } from '../actions.js';
 import { derive, hasSteps, isDead, measuresOf } from '../derived.js';
 import { h, resize, setAttr, setChildren, setStyle, setText, sizeOf } from '../dom.js';
 import { amount } from '../format.js';
-import { t } from '../i18n.js';
+import { t, translated } from '../i18n.js';
 import { icon } from '../icons.js';
 import { baselineOf, isZScore, measureHelp, moversOf, rewardsAreAll } from '../meaning.js';
 import { endedBeforeAStep, groupOf, selectedRow, shownMeasure, updateIndex, updatesOf, viewedRow } from '../select.js';
@@ -99,7 +99,7 @@ export function movePage(by) {
 }
 
 function emptyReason() {
-  if (state.recordError) return t('group.gone', { error: state.recordError });
+  if (state.recordError) return t('group.gone', { error: translated(state.recordError) });
   if (state.rows.length) return t('group.loading');
   if (endedBeforeAStep()) return t('group.ended');
   return t(state.source === 'live' ? 'group.first' : 'group.none');

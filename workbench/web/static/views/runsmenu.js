@@ -30,6 +30,9 @@ export function nameRun(run) {
   setAttr(button, 'aria-label', t('runs.button', { run }));
 }
 
+/** @returns {boolean} */
+export const isListOpen = () => button.getAttribute('aria-expanded') === 'true';
+
 /** Open the list, or close it. What is in it is asked for now: it need not be kept up to date. */
 export async function toggleRuns() {
   if (closeAt(button, true) || busy) return;
