@@ -86,7 +86,7 @@ def test_a_key_that_pressed_a_button_presses_no_other_one_the_next_time(page: Pa
     for _ in range(2):
         num_steps += 1
         page.keyboard.press("Enter")
-        expect(page.locator(".where b")).to_have_text(str(num_steps))
+        expect(page.locator(".where b")).to_have_text(f"{num_steps:,}".replace(",", "\u2009"))
         expect(page.locator(".badge")).to_have_attribute("data-state", "paused")
         expect(page.locator("[data-do=step]")).to_be_focused()
     page.locator("[data-do=resume]").focus()
