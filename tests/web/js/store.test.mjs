@@ -171,4 +171,7 @@ test('a run that the server no longer knows is said to be in its folder, until a
   assert.equal(state.gone, null, 'the recording was asked for');
   fresh({ source: 'tape', folder: null, news: 0 });
   assert.equal(state.gone, null, 'a recording is shown as before');
+  applyDelta(delta({ run: 'g', source: 'replay', opened: true, folder: 'runs/two', rows: [], next: 0, news: 9 }));
+  applyDelta(delta({ run: 'h', source: 'tape', rows: [], next: 0, news: 0 }));
+  assert.equal(state.gone, 'runs/two', 'an earlier run that was opened is no longer on show');
 });

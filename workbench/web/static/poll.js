@@ -108,7 +108,8 @@ export function applyDelta(delta) {
   const first = state.run == null;
   const fresh = delta.run !== state.run;
   // A server counts its news from 0.
-  const gone = fresh && state.run && delta.news < state.news && state.source === 'live' ? state.folder : null;
+  const leaves = state.source === 'live' || state.opened;
+  const gone = fresh && state.run && delta.news < state.news && leaves ? state.folder : null;
   if (fresh) resetRun(delta);
   if (gone) set({ gone });
   // A page that was away for long goes on with the newest rows.
