@@ -24,7 +24,7 @@ def open_engine(config: RunConfig, board: KnobBoard, adapter_folder: Path | None
     import_engine()
     from workbench.engine.trainer import train  # noqa: PLC0415
 
-    yield from train(config, board, adapter_folder=adapter_folder)
+    yield from train(config, board, adapter_folder=adapter_folder, records_beside=True)
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:

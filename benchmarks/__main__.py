@@ -4,7 +4,7 @@ import argparse
 import os
 import platform
 
-from benchmarks import page, page_long, scale, start, trl
+from benchmarks import page, page_long, recording, scale, start, trl
 from benchmarks.browser import ROOT
 
 if __name__ == "__main__":
@@ -13,5 +13,6 @@ if __name__ == "__main__":
     trl.main()
     scale.main(["--plot", str(ROOT / "docs" / "scale.svg")])
     start.main()
+    recording.main()
     page.main()
     page_long.main()

@@ -9,16 +9,12 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import pairwise
-from pathlib import Path
 
 import psutil
 from playwright.sync_api import Browser
 
 from benchmarks.browser import app, get, headless_browser, num_steps, post, served, tabs, wait_for_steps, written_at
-from workbench import Knobs, RunConfig, Session
 
-STEPS = 60
-WARM_UP = 10
 TURNS = 4
 STEPS_OF_A_TURN = 50  # longer than any page rests between two drawings
 CAUGHT_UP_S = 12  # after which a page that stood still has drawn what it missed, and rested for it
@@ -49,29 +45,9 @@ WATCH = """async () => {
 
 
 def main() -> None:
-    measure_recording()
     with headless_browser() as browser:
         measure_watching(browser)
         measure_news(browser)
-
-
-def measure_recording() -> None:
-    """Take the times of a run's own stage of recording: it measures the step, keeps it and writes it to the folder.
-
-    Two runs, one of which writes, differ by far more than that, from one minute of a machine to the next.
-    """
-    print("## What recording costs: milliseconds a step, in the middle\n")
-    print("| a step | measured and kept | written to the run folder | both, of the step |")
-    print("|--:|--:|--:|--:|")
-    session = Session(RunConfig(max_steps=STEPS), Knobs(beta=0.04), out=Path(tempfile.mkdtemp()) / "run")
-    records = list(session.run())[WARM_UP:]
-    rows = session.store.rows()[WARM_UP:]
-    kept = statistics.median(record.timings["record"] for record in records)
-    both = statistics.median(row["timings"]["record"] for row in rows)
-    step = statistics.median(row["metrics"]["step_time"] for row in rows)
-    print(
-        f"| {1e3 * step:.0f} | {1e3 * kept:.1f} | {1e3 * (both - kept):.1f} | {100 * both / step:.1f} % |\n", flush=True
-    )
 
 
 def measure_watching(browser: Browser) -> None:

@@ -49,13 +49,13 @@ def make_learner(config: RunConfig, rewards: Sequence[float | None] = REWARDS, *
 
 
 def take_step(learner: Learner, knobs: Knobs, step: int = 1) -> StepRecord:
-    return finish(step_module.train_step(step, learner, knobs, Clock(learner.policy.device)))
+    return finish(step_module.train_step(step, learner, knobs, Clock(learner.policy.device)))()
 
 
 def see_step(learner: Learner, knobs: Knobs, monkeypatch: Any, step: int = 1) -> StepData:
     """Take a step and return all its tensors in place of the record."""
     with monkeypatch.context() as patched:
-        patched.setattr(step_module, "measure", lambda data, learner: data)
+        patched.setattr(step_module, "measuring", lambda data, learner: lambda: data)
         return take_step(learner, knobs, step)  # type: ignore[return-value]
 
 

@@ -318,13 +318,13 @@ def test_with_the_temperature_forgotten_the_entropy_is_not_the_one_that_was_samp
 def steps(monkeypatch) -> list[StepData]:
     """Collect what steps computed, before it is written down."""
     measured: list[StepData] = []
-    measure = step_module.measure
+    measuring = step_module.measuring
 
     def watched(data, learner):
         measured.append(data)
-        return measure(data, learner)
+        return measuring(data, learner)
 
-    monkeypatch.setattr(step_module, "measure", watched)
+    monkeypatch.setattr(step_module, "measuring", watched)
     return measured
 
 

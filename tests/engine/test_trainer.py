@@ -5,6 +5,8 @@ from dataclasses import fields, replace
 import pytest
 import torch
 from peft import PeftModel
+from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from safetensors.numpy import load_file
 from transformers import AutoModelForCausalLM
 
 from tests.engine.arrays import completions_of, run_steps
@@ -13,9 +15,14 @@ from workbench.engine import trainer
 from workbench.engine.prompts import encode_prompts
 from workbench.errors import ConfigError
 from workbench.run.knobs import KnobBoard, Knobs
-from workbench.run.record import Progress, StepRecord
+from workbench.run.record import Finished, Progress, StepRecord
 
 KNOBS = Knobs(num_generations=3, max_completion_length=6, learning_rate=1e-2, num_iterations=2)
+
+
+def brevity(prompts, completions, completion_ids, **columns):
+    """A reward that any policy can learn: end soon."""
+    return [-float(len(ids)) for ids in completion_ids]
 
 
 def without_times(record: StepRecord) -> StepRecord:
@@ -48,6 +55,47 @@ def test_waiting_between_any_two_events_and_other_randomness_change_nothing_and_
             waiting_s += 0.01
     engine.close()
     assert all(map(is_same, map(without_times, records), expected))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"plain_paths": ("all",)},
+        {"method": "ppo"},
+        {"method": "dpo"},
+        {"learn_reward": True},
+        {"sync_ref_model": True, "ref_model_sync_steps": 1},
+        {"dtype": "bfloat16"},
+    ],
+)
+def test_a_record_made_when_two_more_steps_are_over_is_the_same(make_config, tmp_path, settings):
+    knobs = KNOBS.changed({"beta": 0.1})
+    config = make_config(max_steps=4, **settings)
+    at_once = run_steps(config, knobs, adapter_folder=tmp_path / "at_once", reward_funcs=[brevity])
+    folder = tmp_path / "beside"
+    options = {"adapter_folder": folder, "reward_funcs": [brevity], "records_beside": True}
+    waiting, late, adapters = [], [], []
+
+    def make(finished: Finished) -> None:
+        thread = threading.Thread(target=lambda: late.append(finished.record()))
+        thread.start()
+        thread.join()
+        adapters.append(load_file(folder / SAFETENSORS_WEIGHTS_NAME))
+
+    for event in trainer.train(config, KnobBoard(knobs), **options):
+        if isinstance(event, Finished):
+            waiting.append(event)
+            if len(waiting) > 2:
+                make(waiting.pop(0))
+    for finished in waiting:
+        make(finished)
+    assert [record.step for record in late] == [1, 2, 3, 4]
+    assert all(map(is_same, map(without_times, late), map(without_times, at_once)))
+    assert all(record.metrics["step_time"] == sum(record.timings.values()) > 0 for record in late)
+    last = load_file(tmp_path / "at_once" / SAFETENSORS_WEIGHTS_NAME)
+    assert all((adapters[3][name] == last[name]).all() for name in last), "each record's adapter is that of its step"
+    assert any((adapters[0][name] != last[name]).any() for name in last)
 
 
 def test_knobs_are_taken_once_a_step_and_a_change_is_used_by_exactly_the_next_step(make_config):
@@ -95,11 +143,6 @@ def varied(prompts, completions, completion_ids, **columns):
 
 
 def test_training_raises_the_reward_it_is_given(make_config):
-    """A reward that any policy can learn: end soon."""
-
-    def brevity(prompts, completions, completion_ids, **columns):
-        return [-float(len(ids)) for ids in completion_ids]
-
     knobs = Knobs(num_generations=8, max_completion_length=12, learning_rate=1e-2)
     records = run_steps(make_config(max_steps=25, prompts_per_step=4), knobs, reward_funcs=[brevity])
     assert records[0].metrics["reward"] < -3

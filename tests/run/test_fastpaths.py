@@ -9,6 +9,7 @@ from workbench.run.config import RunConfig
 from workbench.run.fastpaths import ALL, FAST_PATHS
 from workbench.run.record import STAGES
 from workbench.run.recorder import RunFolder
+from workbench.run.store import RunStore
 from workbench.run.session import Session
 
 
@@ -65,3 +66,10 @@ def test_the_time_to_write_a_step_down_is_counted_as_recording(tmp_path):
     (kept,) = folder.read().rows
     assert kept == row and row["timings"]["record"] > 0
     assert row["metrics"]["step_time"] == pytest.approx(1.0 + row["timings"]["record"])
+
+
+def test_a_step_that_is_written_beside_the_next_one_takes_no_longer_for_it(tmp_path):
+    record = make_record()
+    store = RunStore(RunConfig(), record.knobs, title="t", folder=RunFolder.create(tmp_path, RunConfig(), record.knobs))
+    store.append(record, beside=True)
+    assert store.row(1) == record.row() and store.row(1)["timings"] == dict(record.timings)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.run.records import make_record
 from workbench.errors import ConfigError
-from workbench.run.record import Progress, StepRecord
+from workbench.run.record import Finished, Progress, StepRecord
 from workbench.run.runner import Runner
 from workbench.tasks.base import RewardError
 
@@ -217,6 +217,81 @@ def test_a_record_that_cannot_be_kept_fails_the_run_and_closes_the_engine(start)
     assert runner.join(PATIENCE_S)
     assert runner.state == "failed" and "no space" in runner.failure.message
     assert engine.was_closed
+
+
+def make_steps(num_steps: int, make_record: Callable[[int], StepRecord]) -> Iterator[Progress | Finished]:
+    """Yield steps whose records are made by whoever wants them."""
+    yield Progress(0, "load")
+    for step in range(1, num_steps + 1):
+        yield Progress(step, "sample")
+        yield Finished(step, lambda step=step: make_record(step))
+
+
+def test_the_next_step_goes_on_while_a_record_is_made(start):
+    began, may_end = threading.Event(), threading.Event()
+
+    def make(step: int) -> StepRecord:
+        assert threading.current_thread().name.startswith("recording")
+        began.set()
+        assert may_end.wait(PATIENCE_S)
+        return make_record(step)
+
+    records = []
+    runner = start(make_steps(2, make), records.append)
+    assert began.wait(PATIENCE_S)
+    wait_until(lambda: runner.phase == Progress(2, "sample"))
+    assert records == [] and runner.state == "running"
+    may_end.set()
+    assert runner.join(PATIENCE_S)
+    assert [record.step for record in records] == [1, 2]
+
+
+@pytest.mark.parametrize(("command", "state"), [("step", "paused"), ("stop", "stopped")])
+def test_no_record_is_missing_when_a_pause_or_the_end_is_told(command, state):
+    seen = []
+
+    def make(step: int) -> StepRecord:
+        time.sleep(0.02)
+        return make_record(step)
+
+    records = []
+    runner = Runner(make_steps(10**6, make), records.append, on_state=lambda: seen.append((runner.state, len(records))))
+    if command == "step":
+        runner.step()
+        runner.start()
+        wait_until(lambda: runner.state == "paused")
+        assert seen[-1] == ("paused", 1)
+        runner.stop()
+    else:
+        runner.start()
+        wait_until(lambda: runner.phase is not None and runner.phase.step == 3)
+        runner.stop()
+    assert runner.join(PATIENCE_S)
+    assert seen[-1] == ("stopped", len(records))
+    assert [record.step for record in records] == list(range(1, len(records) + 1))
+    assert len(records) >= 2 or state == "paused"
+
+
+@pytest.mark.parametrize("num_steps", [1, 10**6])
+def test_a_record_that_cannot_be_made_fails_the_run_at_its_end_or_with_the_next_step(start, num_steps):
+    def broken(step: int) -> StepRecord:
+        raise RewardError("the answer cannot be read")
+
+    runner = start(make_steps(num_steps, broken))
+    assert runner.join(PATIENCE_S)
+    assert (runner.state, runner.failure.message) == ("failed", "the answer cannot be read")
+    assert "broken" in runner.failure.detail
+
+
+def test_a_step_that_was_over_is_kept_when_the_next_one_fails(start):
+    def engine() -> Iterator[Progress | Finished]:
+        yield from make_steps(1, lambda step: time.sleep(0.02) or make_record(step))
+        raise RewardError("reward function 'f' raised")
+
+    records = []
+    runner = start(engine(), records.append)
+    assert runner.join(PATIENCE_S)
+    assert runner.state == "failed" and [record.step for record in records] == [1]
 
 
 def test_an_iterator_without_close_may_drive_a_run(start):

@@ -1,6 +1,8 @@
 """Tensors to a StepRecord: the one place that reads the device, once, when the step is over."""
 
-from dataclasses import asdict, fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, is_dataclass, replace
+from functools import partial
 from math import isnan
 from typing import Any
 
@@ -21,10 +23,18 @@ from workbench.run.groups import Groups
 from workbench.run.record import StepRecord
 
 
-def measure(data: StepData, learner: Learner) -> StepRecord:
-    """Return the record of a step. Its `num_tokens` are this step's; the trainer adds them up, and adds the timings."""
+def measuring(data: StepData, learner: Learner) -> Callable[[], StepRecord]:
+    """Return what makes the record of a step, on any thread: nothing that it reads is changed by the steps after it.
+
+    The record's `num_tokens` are this step's; the trainer adds them up, and adds the timings.
+    """
     data = data if learner.policy.device.type == "cpu" else _on_cpu(data)
-    judge, texts = learner.judge, _texts_of(data.samples.rollout, learner.vocabulary)
+    texts = _texts_of(data.samples.rollout, learner.vocabulary)  # by the tokenizer, which serves one thread at a time
+    return partial(_measure, data, replace(learner), texts, fast_paths_of(data, learner))
+
+
+def _measure(data: StepData, learner: Learner, texts: Mapping[int, str], fast_paths: tuple[str, ...]) -> StepRecord:
+    judge = learner.judge
     metrics, by_update = step_metrics(data, judge)
     return StepRecord(
         step=data.step,
@@ -38,7 +48,7 @@ def measure(data: StepData, learner: Learner) -> StepRecord:
         device=str(learner.policy.device),
         vocabulary=texts,
         memory=data.memory,
-        fast_paths=fast_paths_of(data, learner),
+        fast_paths=fast_paths,
         limits=limits_of(data, learner),
     )
 

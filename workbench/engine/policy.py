@@ -2,15 +2,16 @@
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
+from peft import PeftConfig
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from safetensors.numpy import save_file
 from torch import Tensor
@@ -145,11 +146,20 @@ class Policy:
 
     def save_adapter(self, folder: Path) -> None:
         """Write the adapter in PEFT's format; the weights replace the last ones in one move."""
-        if not folder.exists():
-            replace(self.model.peft_config[ADAPTER], inference_mode=True).save_pretrained(str(folder))
-        part = folder / "weights.part"
-        save_file({name: weight.detach().cpu().contiguous().numpy() for name, weight in self._adapter.items()}, part)
-        os.replace(part, folder / SAFETENSORS_WEIGHTS_NAME)
+        self.saving_adapter(folder)()
+
+    def saving_adapter(self, folder: Path) -> Callable[[], None]:
+        """Return what writes the adapter as it is now, on any thread, while the weights may change already."""
+        weights = {name: weight.detach().to("cpu", copy=True) for name, weight in self._adapter.items()}
+        return partial(_write_adapter, folder, weights, self.model.peft_config[ADAPTER])
+
+
+def _write_adapter(folder: Path, weights: Mapping[str, Tensor], config: PeftConfig) -> None:
+    if not folder.exists():
+        replace(config, inference_mode=True).save_pretrained(str(folder))
+    part = folder / "weights.part"
+    save_file({name: weight.contiguous().numpy() for name, weight in weights.items()}, part)
+    os.replace(part, folder / SAFETENSORS_WEIGHTS_NAME)
 
 
 def load_policy(config: RunConfig) -> Policy:

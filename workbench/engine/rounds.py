@@ -5,6 +5,7 @@ Source: DeepSeekMath's algorithm 1, https://arxiv.org/abs/2402.03300
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -13,7 +14,7 @@ from workbench.engine.collect import sample_once
 from workbench.engine.learned_reward import LEARNED_REWARD, LearnedReward, Pair
 from workbench.engine.learner import Learner
 from workbench.engine.metrics import finite_or_none
-from workbench.engine.step import train_step
+from workbench.engine.step import MakeRecord, train_step
 from workbench.grpo import bradley_terry_loss, correlation, pair_accuracy, ranked_pairs
 from workbench.run.knobs import Knobs
 from workbench.run.record import Progress, StepRecord
@@ -21,7 +22,7 @@ from workbench.run.record import Progress, StepRecord
 NUM_FIRST_BATCHES = 4  # sampled before the first step, for the reward model alone
 
 
-def step_of_round(step: int, learner: Learner, knobs: Knobs, clock: Clock) -> Generator[Progress, None, StepRecord]:
+def step_of_round(step: int, learner: Learner, knobs: Knobs, clock: Clock) -> Generator[Progress, None, MakeRecord]:
     """Take one step against the learned reward; where a round begins, train the reward model first.
 
     The first training has samples of the policy as it starts; every later one has those of the round before, and a
@@ -36,11 +37,12 @@ def step_of_round(step: int, learner: Learner, knobs: Knobs, clock: Clock) -> Ge
     if step == 1 or (begins_round and config.refresh_reward_model):
         yield from learned.train(step)
         clock.lap("reward_model")
-    record = yield from train_step(step, learner, knobs, clock)
+    make_record = yield from train_step(step, learner, knobs, clock)
+    record = make_record()
     learned.add(_pairs_of_record(record))
     counts = {name: (record.metrics[name] or 0) + number for name, number in spent.items()}
     own = {**reward_model_metrics(record), "round": float((step - 1) // config.steps_per_round + 1)}
-    return replace(record, metrics={**record.metrics, **counts, **own})
+    return partial(replace, record, metrics={**record.metrics, **counts, **own})
 
 
 def reward_model_metrics(record: StepRecord) -> dict[str, float | None]:

@@ -3,7 +3,7 @@
 `prompt -> group sample -> reward -> reference -> advantage -> μ × (log-probs, ratio, KL, loss, update) -> record`
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from jaxtyping import Float
 from torch import Tensor
@@ -13,7 +13,7 @@ from workbench.engine.batch import TokenBatch
 from workbench.engine.bugs import HOOKS
 from workbench.engine.clock import Clock
 from workbench.engine.learner import Learner
-from workbench.engine.measure import measure
+from workbench.engine.measure import measuring
 from workbench.engine.memory import forget_peak, memory_of
 from workbench.engine.methods import METHOD_STAGES
 from workbench.engine.ppo import teach_critic
@@ -23,9 +23,11 @@ from workbench.engine.update import update_policy
 from workbench.run.knobs import Knobs
 from workbench.run.record import Progress, StepRecord
 
+MakeRecord = Callable[[], StepRecord]
 
-def train_step(step: int, learner: Learner, knobs: Knobs, clock: Clock) -> Generator[Progress, None, StepRecord]:
-    """Sample a group for each prompt, move the policy μ times, and return what happened; yield progress on the way.
+
+def train_step(step: int, learner: Learner, knobs: Knobs, clock: Clock) -> Generator[Progress, None, MakeRecord]:
+    """Sample a group for each prompt and move the policy μ times, yielding progress; return what makes the record.
 
     A method differs from GRPO in the completions, in what makes them count, and in the loss: see `methods.py`.
     """
@@ -64,7 +66,7 @@ def train_step(step: int, learner: Learner, knobs: Knobs, clock: Clock) -> Gener
     yield Progress(step, "record")
     memory = memory_of(learner, updates, critic)
     data = StepData(step, knobs, samples, batch, reference, advantages, objective, updates, critic, memory)
-    return measure(data, learner)
+    return measuring(data, learner)
 
 
 def score_with_reference(learner: Learner, batch: TokenBatch, knobs: Knobs) -> Reference:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ from workbench.engine.lora import has_plain_layers
 from workbench.engine.policy import load_policy
 from workbench.engine.rewards import against_learned, make_judge
 from workbench.engine.rounds import step_of_round
-from workbench.engine.step import train_step
+from workbench.engine.step import MakeRecord, train_step
 from workbench.engine.threads import use_more_threads, use_threads
 from workbench.engine.vocabulary import Vocabulary
 from workbench.run.config import RunConfig
 from workbench.run.knobs import KnobBoard
-from workbench.run.record import Progress, StepRecord
+from workbench.run.record import Finished, Progress, StepRecord
 from workbench.tasks.base import Example
 from workbench.tasks.prompts import examples_forever, load_examples
 from workbench.tasks.registry import get_task
@@ -36,8 +37,12 @@ def train(
     *,
     reward_funcs: Sequence[Callable[..., Any]] | None = None,
     adapter_folder: Path | None = None,
-) -> Generator[Progress | StepRecord, None, None]:
+    records_beside: bool = False,
+) -> Generator[Progress | StepRecord | Finished, None, None]:
     """Yield Progress between any two tokens and updates, and a StepRecord at the end of each of `max_steps` steps.
+
+    With `records_beside` a step ends with Finished instead: another thread may make the record and write the adapter
+    while the next step is taken. They must be made in order.
 
     Nothing is loaded before the first `next`. Knobs are taken from `board` once a step. Closing the iterator ends the
     run between two tokens. Raises ConfigError for a model, dataset or reward that cannot be used, RewardError when a
@@ -73,29 +78,47 @@ def train(
             critic,
             Yardstick.of(policy) if has_plain_layers(policy.model) else None,
         )
-        yield from _steps(learner, board, adapter_folder)
+        yield from _steps(learner, board, adapter_folder, records_beside)
     finally:
         judge.scorer.close()
         torch.set_num_threads(num_threads)
 
 
-def _steps(learner: Learner, board: KnobBoard, adapter_folder: Path | None) -> Iterator[Progress | StepRecord]:
+def _steps(
+    learner: Learner, board: KnobBoard, adapter_folder: Path | None, records_beside: bool
+) -> Iterator[Progress | StepRecord | Finished]:
     config = learner.config
-    counted = dict.fromkeys(_COUNTS, 0)
+    counted: dict[str, int] = dict.fromkeys(_COUNTS, 0)
     for step in range(1, config.max_steps + 1):
         if step > 1 and step.bit_count() == 1:
             _test_machine_again(learner)
         clock = Clock(learner.policy.device)
         stages = train_step if learner.learned_reward is None else step_of_round
-        record = yield from _timed(stages(step, learner, board.take(), clock), clock)
+        make_record = yield from _timed(stages(step, learner, board.take(), clock), clock)
         if config.sync_ref_model and step % config.ref_model_sync_steps == 0:
             learner.policy.reset_reference()
-        if adapter_folder is not None and (step % config.save_steps == 0 or step == config.max_steps):
-            learner.policy.save_adapter(adapter_folder)
+        is_saved = adapter_folder is not None and (step % config.save_steps == 0 or step == config.max_steps)
+        save = learner.policy.saving_adapter(adapter_folder) if adapter_folder is not None and is_saved else None
+        finish = partial(_finish, make_record, save, counted)
+        if not records_beside:
+            finish = partial(replace, finish())
         clock.lap("record")
-        counted = {name: total + int(record.metrics[name] or 0) for name, total in counted.items()}
-        totals = {**counted, "step_time": sum(clock.read().values())}
-        yield replace(record, metrics={**record.metrics, **totals}, timings=clock.read())
+        finished = Finished(step, partial(_with_times, finish, clock.read()))
+        yield finished if records_beside else finished.record()
+
+
+def _finish(make_record: MakeRecord, save: Callable[[], None] | None, counted: dict[str, int]) -> StepRecord:
+    """Write the adapter, if it is due, and make the step's record; its counts are those of the run so far."""
+    if save is not None:
+        save()
+    record = make_record()
+    counted |= {name: total + int(record.metrics[name] or 0) for name, total in counted.items()}
+    return replace(record, metrics={**record.metrics, **counted})
+
+
+def _with_times(make_record: MakeRecord, timings: dict[str, float]) -> StepRecord:
+    record = make_record()
+    return replace(record, metrics={**record.metrics, "step_time": sum(timings.values())}, timings=timings)
 
 
 def _test_machine_again(learner: Learner) -> None:
@@ -114,7 +137,7 @@ def _examples(config: RunConfig) -> Iterator[Example]:
     return examples_forever(rows, config.seed)
 
 
-def _timed(stages: Generator[Progress, None, StepRecord], clock: Clock) -> Generator[Progress, None, StepRecord]:
+def _timed(stages: Generator[Progress, None, MakeRecord], clock: Clock) -> Generator[Progress, None, MakeRecord]:
     """Pass the stages on, with the clock stopped while the driver holds them."""
     try:
         while True:

@@ -1,7 +1,7 @@
 """What one step leaves behind: the contract between the engine, which writes it, and everything that looks."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -72,3 +72,11 @@ class StepRecord:
         scored = [c["rewards"][name] for c in self.groups.plain_completions() if c["reward"] is not None]
         given = [reward for reward in scored if reward is not None]
         return weight * math.fsum(given) / len(scored) if given else None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A step is over. `record()` makes its record: once, now or while the next steps go on, on any thread."""
+
+    step: int
+    record: Callable[[], StepRecord]

@@ -1,7 +1,7 @@
 """The run folder: `run.json`, `metrics.jsonl`, `events.jsonl`, `steps/`, `adapter/`.
 
 A step's arrays are written first, its line in `metrics.jsonl` last. A kill at any moment therefore loses at most the
-step in progress: a reader counts only the steps that have a whole line.
+step that is being written and what comes after it: a reader counts only the steps that have a whole line.
 """
 
 import platform
@@ -80,14 +80,17 @@ class RunFolder:
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 
-    def append(self, record: StepRecord, row: dict[str, Any], events: Iterable[dict[str, Any]]) -> None:
+    def append(
+        self, record: StepRecord, row: dict[str, Any], events: Iterable[dict[str, Any]], *, beside: bool = False
+    ) -> None:
         """Write one finished step: its arrays, the knob changes it began with, its scalars.
 
-        The time that takes belongs to the step: it is added to the row.
+        The time that takes belongs to the step, unless it is written `beside` the next one: it is added to the row.
         """
         began = time.perf_counter()
         write_step(step_path(self.path, record.step), record)
-        _add_time(row, time.perf_counter() - began)
+        if not beside:
+            _add_time(row, time.perf_counter() - began)
         _append_lines(self.path / "events.jsonl", events)
         _append_lines(self.metrics, [row])
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from workbench.errors import ConfigError
-from workbench.run.record import Progress, StepRecord
+from workbench.run.record import Finished, Progress, StepRecord
+from workbench.run.scribe import Scribe
 
 State = Literal["idle", "loading", "running", "paused", "stopped", "failed"]
-Engine = Iterator[Progress | StepRecord]
+Engine = Iterator[Progress | StepRecord | Finished]
 
 
 @dataclass(frozen=True)
@@ -25,15 +26,16 @@ class Failure:
 class Runner:
     """Calls `next` on an engine while it may. Pausing is not calling it, so it takes effect between two tokens.
 
-    `on_record` receives each finished step and `on_state` is called after each change of state, both on the engine's
-    thread. Commands return at once; `join` waits.
+    `on_record` receives each finished step, in order, on a thread beside the engine's, and none is missing when a pause
+    or the end is told; `on_state` is called on the engine's thread after each change of state. Commands return at once;
+    `join` waits.
     """
 
     def __init__(
         self, engine: Engine, on_record: Callable[[StepRecord], None], on_state: Callable[[], None] = lambda: None
     ) -> None:
         self._engine = engine
-        self._on_record, self._on_state = on_record, on_state
+        self._scribe, self._on_state = Scribe(on_record), on_state
         self._changed = threading.Condition()  # guards the four fields below; notified when a command arrives
         self._state: State = "loading"
         self._command: Literal["run", "one step", "pause", "stop"] = "run"
@@ -99,24 +101,28 @@ class Runner:
             while self._may_go_on():
                 event = next(self._engine, None)
                 if event is None:
-                    return
+                    break
                 self._take(event)
+            self._scribe.finish()
         finally:
             close = getattr(self._engine, "close", None)
             if close is not None:
                 close()
+            self._scribe.close()
 
-    def _take(self, event: Progress | StepRecord) -> None:
+    def _take(self, event: Progress | StepRecord | Finished) -> None:
         if isinstance(event, Progress):
             self._phase = event
             return
-        self._on_record(event)
+        self._scribe.take(event.record if isinstance(event, Finished) else lambda: event)
         with self._changed:
             if self._command == "one step":
                 self._command = "pause"
 
     def _may_go_on(self) -> bool:
         """Block while paused; return False once stopped."""
+        if self._command == "pause":
+            self._scribe.finish()
         with self._changed:
             while self._command == "pause":
                 self._enter("paused")

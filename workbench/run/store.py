@@ -56,8 +56,8 @@ class RunStore:
         store._log, store._events = log, run.events
         return store
 
-    def append(self, record: StepRecord) -> None:
-        """Add a finished step, in memory and in the run folder."""
+    def append(self, record: StepRecord, *, beside: bool = False) -> None:
+        """Add a finished step, in memory and in the run folder: within its time, or beside a training that goes on."""
         row, end = record.row(), 0
         with self._lock:
             events = [
@@ -65,7 +65,7 @@ class RunStore:
                 for i, (name, (old, new)) in enumerate(knob_differences(self._knobs, record.knobs).items())
             ]
         if self.folder is not None:
-            self.folder.append(record, row, events)
+            self.folder.append(record, row, events, beside=beside)
             end = self.folder.metrics.stat().st_size
         with self._lock:
             self._knobs = record.knobs

@@ -211,5 +211,5 @@ class Workbench:
             del self._stores[next(run for run in self._stores if run != self._recording.id)]
 
     def _publish(self, store: RunStore, record: StepRecord) -> None:
-        store.append(record)
+        store.append(record, beside=True)
         self.news.tell()

@@ -48,8 +48,11 @@ STAGES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "record": (
         ("Record", "记录"),
         (
-            "Copying to the CPU, metrics, saving the adapter, and writing the step to disk on the training thread.",
-            "复制到 CPU、计算指标、保存适配器，以及在训练线程上把这一步写入磁盘。",
+            "What the training thread spends on it. On the page: copying what was computed and handing it over, for a "
+            "thread beside it makes the record and writes step and adapter to disk while the next step goes on. In a "
+            "notebook and on the command line: all of that.",
+            "训练线程为此所花的时间。在页面上：复制算出的数据并交出去，由另一个线程在下一步进行时制作记录、"
+            "把这一步和适配器写入磁盘。在笔记本和命令行里：以上全部。",
         ),
     ),
 }
@@ -58,8 +61,9 @@ STAGES: Mapping[str, tuple[tuple[str, str], tuple[str, str]]] = {
 def page_timing(store: RunStore, step: int) -> dict[str, Any]:
     """Return a step's seconds and limits by stage in their order, and its fast paths, as the page draws them.
 
-    The seconds are those of the step's row, in which the time to write the step down is counted too. A recording that
-    is older than limits and fast paths has neither. Raises KeyError if the run has no such step.
+    The seconds are those of the step's row, in which the time to write the step down is counted too, unless that was
+    done beside the next one. A recording that is older than limits and fast paths has neither. Raises KeyError if the
+    run has no such step.
     """
     record = store.record(step)
     return {
