@@ -9,8 +9,8 @@ from workbench.run.config import RunConfig
 from workbench.run.fastpaths import ALL, FAST_PATHS
 from workbench.run.record import STAGES
 from workbench.run.recorder import RunFolder
-from workbench.run.store import RunStore
 from workbench.run.session import Session
+from workbench.run.store import RunStore
 
 
 def test_every_fast_path_is_used_unless_it_is_left_out_by_name_or_with_all():
