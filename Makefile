@@ -65,7 +65,7 @@ notebooks: $(DEV)
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 names another"; exit 1; }
-	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
+	$(PYTHON) -m venv --clear .venv || { rm -rf .venv; exit 1; }
 
 $(RUNTIME): requirements.txt | $(BIN)/python
 	@echo "installing the pinned packages into .venv: some minutes, once"

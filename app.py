@@ -5,18 +5,27 @@ import os
 import sys
 import threading
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 
-from workbench import __version__
-from workbench.errors import ConfigError, KnobError
-from workbench.imports import import_engine, quick_imports
-from workbench.run.config import RunConfig
-from workbench.run.knobs import KnobBoard
-from workbench.run.presets import get_preset
-from workbench.run.runner import Engine
-from workbench.run.store import open_run
-from workbench.run.tapes import open_tape
-from workbench.run.workbench import Workbench
+try:
+    from workbench import __version__
+    from workbench.errors import ConfigError, KnobError
+    from workbench.imports import import_engine, quick_imports
+    from workbench.run.config import RunConfig
+    from workbench.run.knobs import KnobBoard
+    from workbench.run.presets import get_preset
+    from workbench.run.runner import Engine
+    from workbench.run.store import open_run
+    from workbench.run.tapes import open_tape
+    from workbench.run.workbench import Workbench
+except ModuleNotFoundError as missing:
+    sys.exit(
+        f"app.py: {missing.name} is not installed for this Python: `make app` installs everything and starts the app"
+    )
+
+
+_OF_THE_TERMINAL = {"www-browser", "w3m", "lynx", "links", "elinks"}
 
 
 def open_engine(config: RunConfig, board: KnobBoard, adapter_folder: Path | None) -> Engine:
@@ -30,7 +39,10 @@ def open_engine(config: RunConfig, board: KnobBoard, adapter_folder: Path | None
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="See GRPO happen, and steer it, in a local web page.")
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is all of them (default: this machine only)"
+        "--host",
+        type=_host,
+        default="127.0.0.1",
+        help="address to listen on; 0.0.0.0 is all of IPv4, :: all of IPv6 (default: this machine only)",
     )
     parser.add_argument(
         "--port", type=_port, default=7860, help="port to listen on; 0 takes any free one (default: 7860)"
@@ -71,6 +83,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _host(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an empty name is no address: 127.0.0.1 is this machine only")
+    return text
+
+
 def _refuse(error: Exception) -> int:
     print(f"app.py: {error}", file=sys.stderr)
     return 2
@@ -82,7 +100,15 @@ def _announce(address: str, opens_browser: bool) -> None:
     later.daemon = True  # who ends the program does not wait for them
     later.start()
     if opens_browser:
-        webbrowser.open(address)
+        _open_browser(address)
+
+
+def _open_browser(address: str) -> None:
+    """Open a window on the page, if there is a browser that has windows: one of the terminal would take it over."""
+    with suppress(webbrowser.Error):
+        browser = webbrowser.get()
+        if Path(getattr(browser, "name", "")).name not in _OF_THE_TERMINAL:
+            threading.Thread(target=browser.open, args=(address,), daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -52,6 +53,61 @@ def test_an_address_that_is_none_is_told_in_a_sentence(capsys):
     assert app.main(["--no-browser", "--host", "nowhere.invalid"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("app.py: cannot listen on nowhere.invalid, port 7860: ") and said.count("\n") == 1
+
+
+def test_an_empty_host_is_none(capsys):
+    with pytest.raises(SystemExit) as ended:
+        app.main(["--no-browser", "--host", ""])
+    assert ended.value.code == 2 and "127.0.0.1 is this machine only" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "opens"), [("w3m", False), ("/usr/bin/www-browser", False), ("firefox", True)])
+def test_a_browser_with_windows_is_opened_and_never_waited_for(monkeypatch, name, opens):
+    opened, may_end = threading.Event(), threading.Event()
+
+    class Browser:
+        def __init__(self) -> None:
+            self.name = name
+
+        def open(self, address: str) -> None:
+            opened.set()
+            may_end.wait(10)
+
+    monkeypatch.setattr(app.webbrowser, "get", Browser)
+    app._open_browser("http://localhost")
+    assert opened.wait(5 if opens else 0.1) == opens
+    may_end.set()
+
+
+def test_a_machine_without_a_browser_is_no_error(monkeypatch):
+    def none():
+        raise app.webbrowser.Error("could not locate runnable browser")
+
+    monkeypatch.setattr(app.webbrowser, "get", none)
+    app._open_browser("http://localhost")
+
+
+def test_a_python_without_the_packages_says_how_to_get_them():
+    root = Path(app.__file__).parent
+    done = subprocess.run([sys.executable, "-S", "app.py"], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "is not installed for this Python: `make app` installs everything" in done.stderr
+
+
+def test_proxies_that_gradio_cannot_use_do_not_matter_to_the_page(tmp_path, monkeypatch):
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:7890")
+    monkeypatch.setenv("all_proxy", "socks://127.0.0.1:7890")
+    monkeypatch.setenv("no_proxy", "localhost,::1,[::1],*.local")
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent.pem")
+    server, address = started(tmp_path)
+    try:
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        page = direct.open(address, timeout=60).read().decode()
+    finally:
+        server.terminate()
+        server.communicate(timeout=60)
+    assert "gradio_config" in page and page.rstrip().endswith("</html>")
 
 
 def started(runs: Path) -> tuple[subprocess.Popen, str]:

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.imports import quick_imports, remembered
+from workbench.imports import quick_imports, remembered, without_proxies
 
 ROOT = Path(__file__).parents[1]
 PAGE_ONLY = ("gradio", "fastapi", "uvicorn", "plotly", "pandas")
@@ -140,3 +141,13 @@ def test_quick_imports_leave_the_interpreter_as_it_was():
         assert not gc.isenabled()
     assert sys.meta_path == finders
     assert gc.isenabled() == was_collecting
+
+
+def test_proxies_are_hidden_only_while_gradio_is_imported(monkeypatch):
+    proxies = {"HTTPS_PROXY": "http://proxy:1", "all_proxy": "socks://proxy:2"}
+    for name, value in {**proxies, "HF_HOME": "/somewhere"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RuntimeError), without_proxies():
+        assert not proxies.keys() & os.environ.keys() and os.environ["HF_HOME"] == "/somewhere"
+        raise RuntimeError
+    assert {name: os.environ[name] for name in proxies} == proxies

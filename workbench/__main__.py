@@ -14,7 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from workbench.errors import ConfigError, DivergedError, KnobError
+from workbench.errors import ConfigError, DivergedError, KnobError, WriteError
 from workbench.imports import import_engine
 from workbench.run.config import RunConfig
 from workbench.run.fastpaths import FAST_PATHS
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigError, KnobError) as error:
         print(f"workbench: {error}", file=sys.stderr)
         return 2
-    except (RewardError, DivergedError) as error:
+    except (RewardError, DivergedError, WriteError) as error:
         print(f"workbench: the run failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

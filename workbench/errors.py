@@ -9,5 +9,9 @@ class KnobError(ValueError):
     """A knob does not exist, or its value is outside its range."""
 
 
+class WriteError(OSError):
+    """What a run leaves behind cannot be written: the disk is full, or the folder is gone."""
+
+
 class DivergedError(ArithmeticError):
     """The policy's logits are no longer finite, so nothing can be sampled from it."""

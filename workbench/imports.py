@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+_OF_HTTP_CLIENTS = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir"}
+
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
@@ -34,6 +36,19 @@ def quick_imports() -> Iterator[None]:
         sys.meta_path.remove(finder)
         if was_collecting:
             gc.enable()
+
+
+@contextmanager
+def without_proxies() -> Iterator[None]:
+    """Hide the proxies and certificates that the environment names.
+
+    Gradio makes HTTP clients while it is imported, of which the page uses none, and fails at those it cannot read.
+    """
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.lower() in _OF_HTTP_CLIENTS}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def import_engine() -> None:

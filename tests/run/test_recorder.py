@@ -1,17 +1,21 @@
+import errno
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 import orjson
 import pytest
 
 from tests.run.records import is_same, make_record
-from workbench.errors import ConfigError, KnobError
+from workbench.errors import ConfigError, KnobError, WriteError
+from workbench.run import recorder
 from workbench.run.config import RunConfig
 from workbench.run.knobs import Knobs
 from workbench.run.recorder import RunFolder, new_run_path
@@ -122,6 +126,58 @@ def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(tmp_path):
     for path in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(ConfigError, match="cannot make the run folder"):
             new_folder(path)
+
+
+class FullDisk(BytesIO):
+    def write(self, text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_folder_on_a_full_disk_is_told_in_a_sentence_and_can_be_made_later(tmp_path, monkeypatch):
+    opened = Path.open
+
+    def full(path, mode="r", **options):
+        file = opened(path, mode, **options)
+        if mode != "xb":
+            return file
+        file.close()
+        return FullDisk()
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(ConfigError, match=r"cannot make the run folder .*: No space left on device"):
+        new_folder(tmp_path / "run")
+    monkeypatch.undo()
+    new_folder(tmp_path / "run")
+
+
+def test_of_many_that_make_a_folder_at_once_one_has_it(tmp_path):
+    ready, made = threading.Barrier(8), []
+
+    def make() -> None:
+        ready.wait()
+        with suppress(ConfigError):
+            made.append(new_folder(tmp_path / "run"))
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+
+
+def test_a_step_that_cannot_be_written_says_which_and_where(tmp_path, monkeypatch):
+    store = new_store(tmp_path)
+    store.append(make_record(1))
+
+    def full(path, record):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(recorder, "write_step", full)
+    with pytest.raises(WriteError) as told:
+        store.append(make_record(2))
+    assert str(told.value) == f"step 2 cannot be written to {tmp_path}: No space left on device"
+    assert [row["step"] for row in RunFolder(tmp_path).read().rows] == [1]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from starlette.testclient import TestClient
 
+from workbench.web import server
 from workbench.web.head import first_half, page_halves
 from workbench.web.later import Later
 from workbench.web.routes import STATIC
@@ -68,3 +69,16 @@ def test_our_half_is_sent_while_gradio_is_still_being_made():
             return [first, *[half async for half in halves]]
 
     assert asyncio.run(arrived()) == [b"OURS", b"GRADIO</head></html>"]
+
+
+def test_where_gradio_cannot_be_started_the_page_says_so_in_the_forms_place(workbench, monkeypatch):
+    def broken(workbench):
+        raise RuntimeError("no usable folder </script><b>")
+
+    monkeypatch.setattr(server, "_import_gradio", broken)
+    with TestClient(server.create_app(workbench, "0.1.0"), base_url="http://localhost:7860") as client:
+        page = client.get("/").text
+    begun, _, ended = page.partition("tellNoForm } from")
+    assert begun.startswith("<!doctype html>") and "main.js" in begun
+    assert 'tellNoForm("RuntimeError: no usable folder \\u003c/script>\\u003cb>")' in ended
+    assert ended.endswith("</script></body></html>") and ended.count("</script>") == 1

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from peft import PeftConfig
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedTokenizerBase
@@ -31,7 +32,7 @@ from workbench.engine.lora import (
     with_adapter,
     with_adapter_beside,
 )
-from workbench.errors import ConfigError
+from workbench.errors import ConfigError, WriteError
 from workbench.models.location import model_location
 from workbench.run.config import RunConfig
 from workbench.run.fastpaths import FAST_PATHS
@@ -155,11 +156,14 @@ class Policy:
 
 
 def _write_adapter(folder: Path, weights: Mapping[str, Tensor], config: PeftConfig) -> None:
-    if not folder.exists():
-        replace(config, inference_mode=True).save_pretrained(str(folder))
     part = folder / "weights.part"
-    save_file({name: weight.contiguous().numpy() for name, weight in weights.items()}, part)
-    os.replace(part, folder / SAFETENSORS_WEIGHTS_NAME)
+    try:
+        if not folder.exists():
+            replace(config, inference_mode=True).save_pretrained(str(folder))
+        save_file({name: weight.contiguous().numpy() for name, weight in weights.items()}, part)
+        os.replace(part, folder / SAFETENSORS_WEIGHTS_NAME)
+    except (OSError, SafetensorError) as error:
+        raise WriteError(f"the adapter cannot be written to {folder}: {error}") from error
 
 
 def load_policy(config: RunConfig) -> Policy:

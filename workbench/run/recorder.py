@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 
 import orjson
 
-from workbench.errors import ConfigError
+from workbench.errors import ConfigError, WriteError
 from workbench.run.config import RunConfig
 from workbench.run.knobs import Knobs
 from workbench.run.record import StepRecord
@@ -55,12 +55,6 @@ class RunFolder:
 
         `own_rewards` are the names of reward functions that were given as such: the config has none of them.
         """
-        if (path / "run.json").exists():
-            raise ConfigError(f"{path} already holds a run: choose another folder")
-        try:
-            (path / "steps").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"cannot make the run folder {path}: {error.strerror}") from error
         about = {
             "schema": SCHEMA,
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -69,7 +63,7 @@ class RunFolder:
             "own_rewards": list(own_rewards),
             "versions": {"python": platform.python_version(), **_versions()},
         }
-        (path / "run.json").write_bytes(orjson.dumps(about, option=orjson.OPT_INDENT_2))
+        _write_about(path, orjson.dumps(about, option=orjson.OPT_INDENT_2))
         return cls(path)
 
     @property
@@ -88,11 +82,14 @@ class RunFolder:
         The time that takes belongs to the step, unless it is written `beside` the next one: it is added to the row.
         """
         began = time.perf_counter()
-        write_step(step_path(self.path, record.step), record)
-        if not beside:
-            _add_time(row, time.perf_counter() - began)
-        _append_lines(self.path / "events.jsonl", events)
-        _append_lines(self.metrics, [row])
+        try:
+            write_step(step_path(self.path, record.step), record)
+            if not beside:
+                _add_time(row, time.perf_counter() - began)
+            _append_lines(self.path / "events.jsonl", events)
+            _append_lines(self.metrics, [row])
+        except OSError as error:
+            raise WriteError(f"step {record.step} cannot be written to {self.path}: {error.strerror}") from error
 
     def read(self) -> RecordedRun:
         """Return the run's settings and scalars; raise ConfigError if the folder holds no run that can be read."""
@@ -154,6 +151,25 @@ def new_run_path(parent: Path, title: str) -> Path:
     while path.exists():
         path, number = parent / f"{name}-{number}", number + 1
     return path
+
+
+def _write_about(path: Path, about: bytes) -> None:
+    """Make a run folder with its `run.json`, which only one run can have: whoever writes it first."""
+    try:
+        (path / "steps").mkdir(parents=True, exist_ok=True)
+        file = (path / "run.json").open("xb")
+    except FileExistsError as error:
+        if not (path / "run.json").exists():
+            raise ConfigError(f"cannot make the run folder {path}: {error.strerror}") from error
+        raise ConfigError(f"{path} already holds a run: choose another folder") from error
+    except OSError as error:
+        raise ConfigError(f"cannot make the run folder {path}: {error.strerror}") from error
+    try:
+        with file:
+            file.write(about)
+    except OSError as error:
+        (path / "run.json").unlink()
+        raise ConfigError(f"cannot make the run folder {path}: {error.strerror}") from error
 
 
 def _versions() -> dict[str, str]:

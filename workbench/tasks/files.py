@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+import os
 import sys
 import zlib
 from collections.abc import Callable
@@ -46,7 +47,7 @@ def _module_of(path: Path, kind: str) -> ModuleType:
     """
     state = path.stat()
     version = (state.st_mtime_ns, state.st_size)
-    name = f"own_file_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
+    name = f"own_file_{path.stem}_{zlib.crc32(os.fsencode(path)):08x}"
     module = sys.modules.get(name)
     if module is None or module.__dict__.get(_VERSION) != version:
         module = _import_file(path, name, kind)

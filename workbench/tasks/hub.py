@@ -13,7 +13,7 @@ def hub_answers() -> bool:
 
     try:
         get_session().head(constants.ENDPOINT, timeout=_SECONDS, follow_redirects=False)
-    except (OSError, httpx2.HTTPError):
+    except (OSError, httpx2.HTTPError, ImportError, ValueError):  # the last two: of a proxy that it cannot use
         return False
     return True
 

@@ -56,7 +56,10 @@ class Guard:
         if _is_closed(scope["path"]):
             return "this route is closed"
         if scope["method"] not in _SAFE_METHODS and not _is_same_origin(headers, host):
-            return "requests that change something must come from the workbench's own page"
+            return (
+                "requests that change something must come from the workbench's own page; a proxy in front of it must "
+                "pass the Host header on (nginx: proxy_set_header Host $http_host)"
+            )
         return None
 
 

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
 from workbench.errors import ConfigError
-from workbench.imports import quick_imports
+from workbench.imports import quick_imports, without_proxies
 from workbench.run.workbench import Workbench
 from workbench.web.guard import Guard
 from workbench.web.head import first_half, page_halves
@@ -48,10 +48,11 @@ def create_app(workbench: Workbench, version: str, hosts: tuple[str, ...] = ()) 
 
 
 def _import_gradio(workbench: Workbench) -> FastAPI:
-    with quick_imports():
-        from workbench.web.gradio_app import gradio_app  # noqa: PLC0415 - seconds, for which the page need not wait
-    gc.freeze()  # what is imported stays; later collections need not look at it
-    return gradio_app(workbench)
+    with without_proxies():
+        with quick_imports():
+            from workbench.web.gradio_app import gradio_app  # noqa: PLC0415 - seconds, for which the page need not wait
+        gc.freeze()  # what is imported stays; later collections need not look at it
+        return gradio_app(workbench)
 
 
 def serve(app: FastAPI, host: str, port: int, on_listening: LISTENING) -> None:
@@ -59,7 +60,9 @@ def serve(app: FastAPI, host: str, port: int, on_listening: LISTENING) -> None:
 
     Raises ConfigError if something else listens on the port, or nothing can.
     """
-    config = uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=1, use_colors=False
+    )
     with suppress(KeyboardInterrupt):  # Ctrl-C is how one ends it: uvicorn has shut down by then, and says so this way
         _AnnouncingServer(config, on_listening).run()
 

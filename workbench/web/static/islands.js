@@ -1,11 +1,12 @@
 // The islands are drawn on a first screen of our own, and move into Gradio's places for them when it has built these.
 import { h, setText } from './dom.js';
 import { t } from './i18n.js';
-import { watch } from './store.js';
+import { touch, watch } from './store.js';
 
 const roots = new Map();
 const places = new Map();
 let first = null;
+let noForm = null;
 
 /**
  * Draw all islands where they will be seen before Gradio is ready.
@@ -16,9 +17,17 @@ export function drawIslands(islands) {
   const [top, left, right, curves] = ['top', 'left', 'right', 'curves'].map((name) => roots.get(name));
   const setup = h('div', { class: 'wb wb-first-setup' }, h('p', { class: 'empty-says' }));
   first = h('div', { class: 'wb-first' }, top, h('div', { class: 'wb-first-live' }, left, right), curves, setup);
-  watch(['lang'], () => setText(setup.firstChild, t('setup.loading')));
+  watch(['lang'], () =>
+    setText(setup.firstChild, noForm == null ? t('setup.loading') : t('setup.failed', { error: noForm })),
+  );
   document.body.prepend(first);
   for (const [name, fill] of Object.entries(islands)) fill(roots.get(name));
+}
+
+/** Say in the form's place why there is none. @param {string} error */
+export function tellNoForm(error) {
+  noForm = error;
+  touch('lang');
 }
 
 /**
