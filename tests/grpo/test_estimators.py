@@ -166,6 +166,31 @@ def test_equal_rewards_give_exactly_zero(name, tenths, num_generations):
         assert not estimate(name, rows, num_generations, std_eps=std_eps).any()
 
 
+@pytest.mark.parametrize("name", ["grpo", "rloo", "reinforce_plus_plus"])
+@given(tenths=st.lists(st.integers(-9, 9), min_size=12, max_size=12), num_generations=st.sampled_from([3, 4, 6]))
+def test_a_reward_that_is_the_mean_gets_exactly_zero_and_no_other_does(name, tenths, num_generations):
+    totals = [sum(tenths[i : i + num_generations]) for i in range(0, 12, num_generations)]
+    is_mean = [tenth * num_generations == totals[i // num_generations] for i, tenth in enumerate(tenths)]
+    rewards = torch.tensor(tenths, dtype=torch.float64)[:, None] / 10
+    for std_eps in (0.0, 1e-4):
+        assert (estimate(name, rewards, num_generations, std_eps=std_eps) == 0).tolist() == is_mean
+
+
+@pytest.mark.parametrize("name", [name for name in ADVANTAGE_ESTIMATORS if name != "gdpo"])
+def test_the_rounding_of_a_sum_is_no_advantage(name):
+    rewards = torch.tensor([[0.1, 0.2], [0.3, 0.0], [0.0, 0.3]], dtype=torch.float64)  # the first is 5.6e-17 more
+    assert rewards.sum(dim=1).unique().numel() == 2
+    assert not estimate(name, rewards, 3, std_eps=1e-4, pass_k=3).any()
+
+
+@laws
+@given(tenths=st.lists(st.integers(0, 9), min_size=8, max_size=8))
+def test_two_functions_that_cancel_leave_gdpo_exactly_zero(tenths):
+    rewards = torch.tensor(tenths, dtype=torch.float64) / 10
+    against = torch.stack([rewards, 1.0 - rewards], dim=1)
+    assert not estimate("gdpo", against, 4, std_eps=1e-4).any()
+
+
 @BY_NAME
 @laws
 @given(data=st.data(), shift=QUARTERS)

@@ -56,6 +56,17 @@ def test_the_normalised_rewards_of_a_group_sum_to_zero_and_the_first_token_has_t
     torch.testing.assert_close(found.advantages[:, 0], torch.tensor([sum(row, 0.0) for row in found.normalised]))
 
 
+@given(tenths=st.lists(st.lists(st.integers(0, 9), max_size=4), min_size=3, max_size=3))
+def test_steps_that_cancel_give_exactly_zero_and_no_others_do(tenths):
+    rewards, ends = [[tenth / 10 for tenth in row] for row in tenths], [list(range(len(row))) for row in tenths]
+    found = process_advantages(rewards, ends, 3, 4).advantages
+    count, total = sum(map(len, tenths)), sum(map(sum, tenths))
+    for row, advantages in zip(tenths, found.tolist(), strict=True):
+        for token, advantage in enumerate(advantages):
+            later = row[token:]
+            assert (advantage == 0) == (sum(later) * count == total * len(later))
+
+
 @given(
     rewards=st.lists(st.sampled_from([0.0, 1.0, 0.25, NAN]), min_size=6, max_size=6),
     lengths=st.lists(st.integers(1, 5), min_size=6, max_size=6),

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Real
 from torch import Tensor
 
 SCALE_REWARDS = ("group", "batch", "none")
+ROUNDING = 1e-12  # of the largest summand: far above what float64 leaves of a sum that is 0
 
 
 def grouped(rewards: Real[Tensor, " B"], num_generations: int, *, at_least: int = 2) -> Float[Tensor, "P G"]:
@@ -39,11 +40,23 @@ def in_dtype_of(rewards: Real[Tensor, "*any"], values: Float[Tensor, "*shape"]) 
     return values.to(rewards.dtype if rewards.is_floating_point() else torch.get_default_dtype())
 
 
+def without_rounding(sums: Float[Tensor, "*shape"], largest: Float[Tensor, "*#shape"]) -> Float[Tensor, "*shape"]:
+    r"""Return sums in float64 with exactly 0 for those that are only rounding: at most $10^{-12}$ of `largest`.
+
+    `largest` is the size of the largest summand. What is 0 by the formula then has no sign, and pushes nothing.
+
+    >>> sums = torch.tensor([0.1 + 0.2 - 0.3, 0.1 + 0.2 - 0.29], dtype=torch.float64)  # the first is 5.6e-17
+    >>> without_rounding(sums, torch.tensor([0.3]))
+    tensor([0.0000, 0.0100], dtype=torch.float64)
+    """
+    return torch.where(sums.abs() <= ROUNDING * largest, 0.0, sums)
+
+
 def centred(values_PN: Float[Tensor, "P N"]) -> Float[Tensor, "P N"]:
     """Return each value minus the mean of its row; NaN stays NaN and counts in no mean.
 
     Counted from the least of the row, so that equal values give exactly 0 and not a rounding error, which a division
-    by their std would blow up.
+    by their std would blow up; and so does a value that is the mean, see `without_rounding`.
 
     >>> centred(torch.tensor([[0.1, 0.1, 0.1], [1.0, 3.0, float("nan")]]))
     tensor([[ 0.,  0.,  0.],
@@ -53,7 +66,8 @@ def centred(values_PN: Float[Tensor, "P N"]) -> Float[Tensor, "P N"]:
         return values_PN
     least = torch.where(values_PN.isnan(), torch.inf, values_PN).amin(dim=1, keepdim=True)
     above = values_PN - least
-    return above - above.nanmean(dim=1, keepdim=True)
+    largest = values_PN.abs().nan_to_num(nan=0.0).amax(dim=1, keepdim=True)
+    return without_rounding(above - above.nanmean(dim=1, keepdim=True), largest)
 
 
 def nan_std(values_PN: Float[Tensor, "P N"], ddof: int = 1) -> Float[Tensor, " P"]:

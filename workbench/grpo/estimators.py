@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, Real
 from torch import Tensor
 
-from workbench.grpo.advantages import centred, group_advantages, grouped, in_dtype_of, z_scores
+from workbench.grpo.advantages import centred, group_advantages, grouped, in_dtype_of, without_rounding, z_scores
 
 ADVANTAGE_ESTIMATORS = ("grpo", "rloo", "reinforce_plus_plus", "gdpo", "pass_at_k", "rank")
 
@@ -71,7 +71,8 @@ def weighted_rewards(rewards_BF: Real[Tensor, "B F"], weights_F: Real[Tensor, " 
     """
     if weights_F.shape != rewards_BF.shape[1:]:
         raise ValueError(f"there are {weights_F.numel()} weights for {rewards_BF.shape[1]} reward functions")
-    totals = (rewards_BF.to(torch.float64) * weights_F.to(rewards_BF.device, torch.float64)).nansum(dim=1)
+    weighted_BF = rewards_BF.to(torch.float64) * weights_F.to(rewards_BF.device, torch.float64)
+    totals = without_rounding(weighted_BF.nansum(dim=1), weighted_BF.abs().nansum(dim=1))
     return torch.where(rewards_BF.isnan().all(dim=1), torch.nan, totals)
 
 
@@ -133,7 +134,7 @@ def added_to_best(rewards_N: Float[Tensor, " N"], k: int) -> Float[Tensor, " N"]
     size = len(rewards_N)
     ascending, order = rewards_N.sort()
     shares = [comb(m, k - 2) / comb(size - 1, k - 1) for m in range(size)]
-    gaps = (ascending[:, None] - ascending[None, :]).tril()
+    gaps = without_rounding((ascending[:, None] - ascending[None, :]).tril(), ascending.abs().amax())
     return torch.zeros_like(rewards_N).scatter(0, order, gaps @ gaps.new_tensor(shares))
 
 

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from workbench.grpo.advantages import without_rounding
 from workbench.grpo.padding import Mask, as_numbers, num_tokens, zero_padding
 
 
@@ -66,7 +67,8 @@ def whiten(values: Float[Tensor, "B T"], mask: Mask) -> Float[Tensor, "B T"]:
     """
     numbers = zero_padding(values, mask).to(torch.float64)
     count = as_numbers(mask).sum()
-    centred = zero_padding(numbers - numbers.sum() / count.clamp(min=1.0), mask)
+    differences = without_rounding(numbers - numbers.sum() / count.clamp(min=1.0), numbers.abs().amax())
+    centred = zero_padding(differences, mask)
     variance = centred.square().sum() / (count - 1).clamp(min=1.0)
     return (centred / (variance + 1e-8).sqrt()).to(values.dtype)
 

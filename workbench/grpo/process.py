@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from workbench.grpo.advantages import z_scores
+from workbench.grpo.advantages import without_rounding, z_scores
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def process_advantages(
     for i, (ends, scores) in enumerate(zip(step_ends, normalised, strict=True)):
         for end, score in zip(ends, scores, strict=True):
             credits_BT[i, end] += score
-    advantages = credits_BT.flip(1).cumsum(dim=1).flip(1)
+    largest = torch.tensor([max(map(abs, row), default=0.0) for row in normalised], dtype=torch.float64)
+    advantages = without_rounding(credits_BT.flip(1).cumsum(dim=1).flip(1), largest[:, None])
     return ProcessAdvantages(advantages.to(torch.float32), normalised)
 
 
