@@ -7,8 +7,10 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
+from playwright.sync_api import expect, sync_playwright
 from starlette.testclient import TestClient
 
+from tests.web.test_page import FLAGS
 from workbench.web import server
 from workbench.web.head import first_half, page_halves
 from workbench.web.later import Later
@@ -82,3 +84,14 @@ def test_where_gradio_cannot_be_started_the_page_says_so_in_the_forms_place(work
     assert begun.startswith("<!doctype html>") and "main.js" in begun
     assert 'tellNoForm("RuntimeError: no usable folder \\u003c/script>\\u003cb>")' in ended
     assert ended.endswith("</script></body></html>") and ended.count("</script>") == 1
+
+
+def test_below_the_root_of_an_address_the_page_says_that_it_must_be_there(browser_path: str):
+    with sync_playwright() as playwright:
+        page = playwright.chromium.launch(executable_path=browser_path, args=FLAGS).new_page()
+        page.route("**/*", lambda route: route.fulfill(body=first_half(STATIC), content_type="text/html"))
+        page.goto("http://localhost/proxy/7860/<b>/", wait_until="commit")
+        told = page.locator("p").first
+        expect(told).to_contain_text("must be at the root of an address, not below /proxy/7860/")
+        expect(told.locator("b")).to_have_count(0)
+        expect(page.locator(".wb")).to_have_count(0)
