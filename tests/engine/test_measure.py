@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.engine.arrays import completions_of, run_steps
+from tests.engine.arrays import completions_of, run_steps, tokens_of
+from tests.engine.learners import make_learner, take_step
 from workbench.grpo import clipped, gradient_budget, gradient_parts, group_mean_std, grpo_loss, is_dead, outside_band
 from workbench.run.knobs import Knobs
 
@@ -92,3 +93,30 @@ def test_the_text_leaves_the_end_token_out_and_the_tokens_show_it(record):
     assert ended
     for c in ended:
         assert c.tokens[-1] == "<eos>" and "<eos>" not in c.text
+
+
+LEFT_OUT = {  # settings and knobs without and with something that the loss leaves out
+    "truncated": ({}, {}, {"mask_truncated_completions": True}),
+    "eos": ({"bug": "eos_not_in_mask"}, {"max_completion_length": 32}, {}),
+    "sft": ({"method": "sft"}, {"max_completion_length": 4}, {"mask_truncated_completions": True}),
+    "rft": ({"method": "rft"}, {}, {"mask_truncated_completions": True}),
+}
+
+
+@pytest.mark.parametrize("case", LEFT_OUT)
+@pytest.mark.parametrize("plain_paths", [(), ("lean_model",)])
+def test_the_exact_kl_is_recorded_of_tokens_that_are_left_out_of_the_loss_too(make_config, case, plain_paths):
+    settings, knobs, masking = LEFT_OUT[case]
+    exact = KNOBS.changed({"kl_estimator": "exact", "learning_rate": 0.0} | knobs)
+
+    def recorded(settings, knobs):
+        config = make_config(**settings, plain_paths=plain_paths)
+        return take_step(make_learner(config, rewards=(1.0, 0.0), noise=0.05), knobs)
+
+    whole = recorded({name: value for name, value in settings.items() if name != "bug"}, exact)
+    partly = recorded(settings, exact.changed(masking))
+    kl = [tokens_of(record, lambda c: c.exact_kl_by_update.ravel()) for record in (whole, partly)]
+    np.testing.assert_allclose(kl[1], kl[0], atol=1e-5)
+    assert kl[0].min() > 0
+    unlearned = [c for c in completions_of(partly) if (c.coefficients_by_update[0] == 0).any()]
+    assert unlearned and partly.metrics["kl"] != pytest.approx(whole.metrics["kl"], rel=1e-3)

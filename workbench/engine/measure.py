@@ -163,8 +163,9 @@ def _columns(data: StepData) -> dict[str, np.ndarray]:
     }
     optional = {"ref_logps": data.reference.logps, "values": advantages.critic}
     columns |= {name: column(values) for name, values in optional.items() if values is not None}
-    if data.objective.has_exact_kl:
-        columns["exact_kl_by_update"] = torch.stack([column(u.terms.kl) for u in inner])
+    exact_kl = [column(u.exact_kl) for u in inner if u.exact_kl is not None]
+    if exact_kl:
+        columns["exact_kl_by_update"] = torch.stack(exact_kl)
     return {name: values.numpy() for name, values in columns.items()}
 
 

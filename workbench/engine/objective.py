@@ -53,6 +53,7 @@ class InnerUpdate:
     coefficients: Float[Tensor, "B T"]  # −∂loss/∂log π, as autograd gave it; 0 on padding
     terms: LossTerms
     grad_norm: Float[Tensor, ""]  # before it was scaled down to max_grad_norm
+    exact_kl: Float[Tensor, "B T"] | None = None  # nats, of tokens left out of the loss too; None: not asked for
 
 
 class Objective(ABC):

@@ -53,15 +53,15 @@ def update_policy(
         scorer = scorer_of(
             policy, has_exact_kl=objective.has_exact_kl, entropy_has_gradient=objective.entropy_has_gradient
         )
-        logps, entropy, coefficients, terms = _accumulate(policy, scorer, batch, objective, old_logps, micro_batch_size)
+        seen, terms = _accumulate(policy, scorer, batch, objective, old_logps, micro_batch_size)
         is_compiled |= scorer.is_compiled
         grad_norm = torch.nn.utils.clip_grad_norm_(policy.trainable, max_grad_norm)
         if grad_norm.isfinite():
             optimizer.step()
         gradient_bytes = num_bytes(gradients_of(policy.trainable))
         optimizer.zero_grad(set_to_none=True)
-        inner.append(InnerUpdate(logps, entropy, coefficients, terms, grad_norm))
-        old_logps = logps if old_logps is None else old_logps
+        inner.append(InnerUpdate(terms=terms, grad_norm=grad_norm, **seen))
+        old_logps = seen["logps"] if old_logps is None else old_logps
         yield Progress(step, "update", k + 1, knobs.num_iterations)
     assert old_logps is not None, "num_iterations is at least 1"
     return Updates(old_logps, tuple(inner), gradient_bytes, is_compiled)
@@ -74,11 +74,11 @@ def _accumulate(
     objective: Objective,
     old_logps: Float[Tensor, "B T"] | None,
     micro_batch_size: int,
-) -> tuple[Float[Tensor, "B T"], Float[Tensor, "B T"], Float[Tensor, "B T"], LossTerms]:
-    """Add up the gradient over the parts; return all log-probabilities, entropies, coefficients and terms."""
+) -> tuple[dict[str, Float[Tensor, "B T"]], LossTerms]:
+    """Add up the gradient over the parts; return all terms, and what an `InnerUpdate` has of each token."""
     weights = policy.trainable
 
-    def learn(part: Part) -> tuple[tuple[Tensor, ...], LossTerms, tuple[Tensor | None, ...]]:
+    def learn(part: Part) -> tuple[dict[str, Tensor], LossTerms, tuple[Tensor | None, ...]]:
         rows, micro = part
         scores = scorer.score(micro, entropy_has_gradient=objective.entropy_has_gradient)
         old = None if old_logps is None else old_logps[rows, : micro.mask.shape[1]]
@@ -86,22 +86,30 @@ def _accumulate(
         gradient, *to_weights = _gradients(terms.loss, (scores.logps, *weights))
         coefficients = torch.zeros_like(scores.logps) if gradient is None else -gradient
         terms = replace(terms, loss=terms.loss.detach())  # lets go of the part's activations
-        return (scores.logps.detach(), scores.entropy.detach(), coefficients), terms, tuple(to_weights)
+        found = {"logps": scores.logps.detach(), "entropy": scores.entropy.detach(), "coefficients": coefficients}
+        if scores.exact_kl is not None:
+            found["exact_kl"] = scores.exact_kl.detach()
+        return found, terms, tuple(to_weights)
 
     parts = scorer.parts(batch, micro_batch_size, objective.kept_together)
-    seen = [torch.zeros(batch.mask.shape, device=policy.device) for _ in range(3)]
+    names = ("logps", "entropy", "coefficients", *(("exact_kl",) if objective.has_exact_kl else ()))
+    seen = {name: torch.zeros(batch.mask.shape, device=policy.device) for name in names}
     terms_of_parts = []
-    for (rows, micro), (values, terms, gradients) in zip(
+    for (rows, micro), (found, terms, gradients) in zip(
         parts, in_parallel(learn, parts, scorer.num_workers), strict=True
     ):
-        for whole, value in zip(seen, values, strict=True):
-            whole[rows, : value.shape[1]] = value.masked_fill(~micro.mask, 0.0)
-        for weight, gradient in zip(weights, gradients, strict=True):
-            if gradient is not None:
-                # in the weight's own layout: the fused optimizer reads memory as it lies
-                weight.grad = gradient.contiguous() if weight.grad is None else weight.grad.add_(gradient)
+        for name, whole in seen.items():
+            whole[rows, : found[name].shape[1]] = found[name].masked_fill(~micro.mask, 0.0)
+        _add(gradients, weights)
         terms_of_parts.append((rows, terms))
-    return seen[0], seen[1], seen[2], _whole(terms_of_parts, batch)
+    return seen, _whole(terms_of_parts, batch)
+
+
+def _add(gradients: Sequence[Tensor | None], weights: Sequence[Tensor]) -> None:
+    """Add to each weight's gradient, in the weight's own layout: the fused optimizer reads memory as it lies."""
+    for weight, gradient in zip(weights, gradients, strict=True):
+        if gradient is not None:
+            weight.grad = gradient.contiguous() if weight.grad is None else weight.grad.add_(gradient)
 
 
 def _gradients(loss: Tensor, of: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
