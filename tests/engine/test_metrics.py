@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.engine.arrays import completions_of, run_steps, tokens_of
+from tests.engine.learners import make_learner, take_step
 from workbench.engine.metrics import finite_or_none
 from workbench.run.config import RunConfig
 from workbench.run.knobs import Knobs
@@ -193,3 +194,52 @@ def test_every_metric_is_in_the_table_that_explains_them(record):
 def test_what_is_not_finite_is_none():
     scalars = {"a": 1.5, "b": float("nan"), "c": float("inf"), "d": -float("inf")}
     assert finite_or_none(scalars) == {"a": 1.5, "b": None, "c": None, "d": None}
+
+
+ALL_LEFT_OUT = KNOBS.changed({"mask_truncated_completions": True, "max_completion_length": 1, "entropy_coef": 0.01})
+NOTHING_LEFT = {
+    "token": ({}, ["clip_ratio/low_mean", "clip_ratio/low_min", "clip_ratio/high_max", "clip_ratio/region_mean"]),
+    "sequence": ({"importance_sampling_level": "sequence"}, ["clip_ratio/high_mean", "clip_ratio/region_mean"]),
+    "cispo": ({"loss_type": "cispo", "epsilon_high": 5.0}, ["cispo_clip_ratio"]),
+    "vespo": ({"loss_type": "vespo"}, ["vespo/phi_seq_mean"]),
+}
+
+
+@pytest.mark.parametrize("case", NOTHING_LEFT)
+def test_where_every_completion_is_left_out_nothing_is_measured_rather_than_measured_to_be_0(make_config, case):
+    knobs, clip = NOTHING_LEFT[case]
+    records = run_steps(make_config(max_steps=40), ALL_LEFT_OUT.changed(knobs))
+    record = next(r for r in records if all(c.is_truncated for c in completions_of(r)))
+    for name in ("kl", "entropy", *clip):
+        assert record.metrics[name] is None and all(update[name] is None for update in record.updates), name
+    for name in ("logp_mean", "zero_gradient", "outside", "ratio_min", "ratio_max"):
+        assert all(update[name] is None for update in record.updates), name
+    assert record.metrics["loss"] == record.metrics["grad_norm"] == 0
+    assert all((c.kl > 0).any() for c in completions_of(record)) or record.step == 1
+
+
+@pytest.mark.parametrize("knobs", [{"scale_rewards": "batch"}, {"advantage_estimator": "gdpo"}], ids=str)
+@pytest.mark.parametrize("method", ["ppo", "dpo", "online_rft", "rft"])
+def test_the_share_of_dead_groups_is_of_groups_where_the_method_looks_at_no_estimator(make_config, method, knobs):
+    learner = make_learner(make_config(method=method), rewards=(1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0))
+    assert take_step(learner, KNOBS.changed(knobs)).metrics["frac_reward_zero_std"] == 0.5
+
+
+@pytest.mark.parametrize("plain_paths", [(), ("no_old_pass",)])
+@pytest.mark.parametrize("bug", ["none", "ratio_to_reference"])
+def test_scoring_is_compared_with_sampling_whatever_the_ratio_divides_by(make_config, bug, plain_paths):
+    learner = make_learner(make_config(bug=bug, plain_paths=plain_paths), noise=0.3)
+    record = take_step(learner, KNOBS)
+    apart = tokens_of(record, lambda c: abs(c.logps_by_update[0] - c.sampled_logps))
+    for name, expected in (("mean", apart.mean()), ("max", apart.max())):
+        found = record.metrics[f"sampling/sampling_logp_difference/{name}"]
+        assert found == pytest.approx(expected, abs=1e-6) and found < 1e-4
+    away = tokens_of(record, lambda c: abs(c.old_logps - c.sampled_logps)).max()
+    assert (away > 0.1) == (bug == "ratio_to_reference")
+
+
+@pytest.mark.parametrize("method", ["rft", "sft"])
+def test_where_others_wrote_the_tokens_scoring_is_compared_with_no_sampling(make_config, method):
+    record = take_step(make_learner(make_config(method=method), noise=0.3), KNOBS)
+    assert record.metrics["sampling/sampling_logp_difference/mean"] is None
+    assert record.metrics["sampling/sampling_logp_difference/max"] is None

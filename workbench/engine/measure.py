@@ -35,7 +35,7 @@ def measuring(data: StepData, learner: Learner) -> Callable[[], StepRecord]:
 
 def _measure(data: StepData, learner: Learner, texts: Mapping[int, str], fast_paths: tuple[str, ...]) -> StepRecord:
     judge = learner.judge
-    metrics, by_update = step_metrics(data, judge)
+    metrics, by_update = step_metrics(data, learner)
     return StepRecord(
         step=data.step,
         knobs=data.knobs,

@@ -1,7 +1,8 @@
 """The scalars of a step, with TRL's names and formulas (`trl/trainer/grpo_trainer.py`, 1.16).
 
 Where TRL makes one optimizer step, a step here makes μ: what belongs to an update (loss, grad_norm, kl, entropy,
-clip_ratio) is the mean over them, as TRL's logger averages over a window of steps. NaN: nothing could be measured.
+clip_ratio) is the mean over them, as TRL's logger averages over a window of steps. NaN: nothing could be measured, as
+where every completion is left out of the loss.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from workbench.engine.collect import Samples
+from workbench.engine.learner import Learner
 from workbench.engine.objective import InnerUpdate
-from workbench.engine.rewards import Judge
 from workbench.engine.rollout import Rollout
 from workbench.engine.stepdata import StepData
 from workbench.grpo import CLIPPED_LOSS_TYPES, cispo_clip, clip_flags, frac_reward_zero_std, summed_z_scores, vespo_phi
@@ -22,7 +23,7 @@ from workbench.run.knobs import Knobs
 Scalars = dict[str, float]
 
 
-def step_metrics(data: StepData, judge: Judge) -> tuple[Scalars, tuple[Scalars, ...]]:
+def step_metrics(data: StepData, learner: Learner) -> tuple[Scalars, tuple[Scalars, ...]]:
     """Return the step's metrics by TRL's names, and each inner update's own numbers."""
     knobs = data.knobs
     by_update = tuple(_update_scalars(data, update) for update in data.updates.inner)
@@ -37,7 +38,7 @@ def step_metrics(data: StepData, judge: Judge) -> tuple[Scalars, tuple[Scalars, 
     bonus = {"policy_loss": means["policy_loss"], "entropy_coef": knobs.entropy_coef} if knobs.entropy_coef else {}
     metrics = {
         **{name: _mean(values) for name, values in data.samples.judgement.logged.items()},
-        **_reward_metrics(data.samples, judge, knobs),
+        **_reward_metrics(data.samples, learner, knobs),
         **_completion_metrics(data.samples.rollout),
         **own,
         **bonus,
@@ -48,26 +49,27 @@ def step_metrics(data: StepData, judge: Judge) -> tuple[Scalars, tuple[Scalars, 
     return metrics, by_update
 
 
-def _reward_metrics(samples: Samples, judge: Judge, knobs: Knobs) -> Scalars:
+def _reward_metrics(samples: Samples, learner: Learner, knobs: Knobs) -> Scalars:
     totals, names = samples.judgement.totals, list(samples.judgement.by_function)
     rows = torch.cat([totals[None], samples.judgement.table().T])  # 1 + F, B
     (mean, *means), (std, *stds) = rows.nanmean(dim=1).tolist(), nan_std(rows).tolist()
     return {
         "reward": mean,
         "reward_std": std,
-        "frac_reward_zero_std": _frac_reward_zero_std(samples, judge, knobs),
+        "frac_reward_zero_std": _frac_reward_zero_std(samples, learner, knobs),
         **{f"rewards/{name}/mean": value for name, value in zip(names, means, strict=True)},
         **{f"rewards/{name}/std": value for name, value in zip(names, stds, strict=True)},
     }
 
 
-def _frac_reward_zero_std(samples: Samples, judge: Judge, knobs: Knobs) -> float:
+def _frac_reward_zero_std(samples: Samples, learner: Learner, knobs: Knobs) -> float:
     rewards, size = samples.judgement.totals, samples.num_generations
-    of = knobs.scale_rewards if knobs.advantage_estimator == "grpo" else "group"
+    estimator = knobs.advantage_estimator if learner.config.method == "grpo" else None  # the others do not look at it
+    of = knobs.scale_rewards if estimator == "grpo" else "group"
     if size < 2:
         return torch.nan  # one completion is no group
-    if knobs.advantage_estimator == "gdpo":
-        table, weights = samples.judgement.table(), judge.weights_by_function()
+    if estimator == "gdpo":
+        table, weights = samples.judgement.table(), learner.judge.weights_by_function()
         rewards = summed_z_scores(table, weights, size, std_ddof=knobs.std_ddof, std_eps=knobs.std_eps)
         of = "batch"
     return frac_reward_zero_std(rewards, size, scale_rewards=of).item()
@@ -91,11 +93,11 @@ def _completion_metrics(rollout: Rollout) -> Scalars:
 
 def _sampling_metrics(data: StepData) -> Scalars:
     """Return how far scoring is from sampling, and what it took to fill the batch."""
-    rollout = data.samples.rollout
-    difference = (data.updates.old_logps - rollout.logps).abs()[rollout.mask]
-    metrics = {
-        "sampling/sampling_logp_difference/mean": difference.mean().item(),
-        "sampling/sampling_logp_difference/max": difference.max().item(),
+    rollout, is_own = data.samples.rollout, data.samples.is_own
+    difference = (data.updates.inner[0].logps - rollout.logps).abs()[rollout.mask]
+    metrics = {  # what others wrote is not scored by those who wrote it
+        "sampling/sampling_logp_difference/mean": difference.mean().item() if is_own else torch.nan,
+        "sampling/sampling_logp_difference/max": difference.max().item() if is_own else torch.nan,
         "num_tokens": data.samples.num_read + data.samples.num_written,
         "num_completion_tokens": data.samples.num_written,
     }
@@ -131,8 +133,7 @@ def _clip_scalars(data: StepData, update: InnerUpdate) -> Scalars:
         return {"cispo_clip_ratio": _clip_share(flags, mask, knobs)}
     if knobs.loss_type == "vespo":
         phi = _phi(data, update)
-        mean = _token_mean(phi, mask) if phi.dim() == 2 else phi.mean().item()
-        return {"vespo/phi_seq_mean": mean}
+        return {"vespo/phi_seq_mean": _token_mean(phi, mask) if phi.dim() == 2 else _row_mean(phi, mask)}
     if knobs.loss_type not in CLIPPED_LOSS_TYPES:
         return {}
     low, high = clip_flags(
@@ -146,9 +147,9 @@ def _clip_scalars(data: StepData, update: InnerUpdate) -> Scalars:
     low_rows, high_rows = _row_means(low, mask), _row_means(high, mask)
     return {
         "clip_ratio/low_mean": _clip_share(low, mask, knobs),
-        "clip_ratio/low_min": low_rows.min().item() if len(low_rows) else 0.0,
+        "clip_ratio/low_min": low_rows.min().item() if len(low_rows) else torch.nan,
         "clip_ratio/high_mean": _clip_share(high, mask, knobs),
-        "clip_ratio/high_max": high_rows.max().item() if len(high_rows) else 0.0,
+        "clip_ratio/high_max": high_rows.max().item() if len(high_rows) else torch.nan,
         "clip_ratio/region_mean": _clip_share(low | high, mask, knobs),
     }
 
@@ -170,7 +171,7 @@ def _phi(data: StepData, update: InnerUpdate) -> Float[Tensor, " B"] | Float[Ten
 def _clip_share(flags: Bool[Tensor, "B T"], mask: Bool[Tensor, "B T"], knobs: Knobs) -> float:
     """Return the share of tokens, or of completions where each has but one ratio, as TRL counts."""
     if knobs.importance_sampling_level == "sequence":
-        return (flags & mask).any(1).float().mean().item()
+        return _row_mean((flags & mask).any(1), mask)
     return _token_mean(flags, mask)
 
 
@@ -182,7 +183,13 @@ def _row_means(flags: Bool[Tensor, "B T"], mask: Bool[Tensor, "B T"]) -> Float[T
 
 
 def _token_mean(values: Tensor, mask: Bool[Tensor, "B T"]) -> float:
-    return (values.float() * mask).sum().item() / max(1, int(mask.sum()))
+    num_tokens = int(mask.sum())
+    return (values.float() * mask).sum().item() / num_tokens if num_tokens else torch.nan
+
+
+def _row_mean(values: Tensor, mask: Bool[Tensor, "B T"]) -> float:
+    """Return the mean over all completions, as TRL does, those that are left out among them, unless all are."""
+    return values.float().mean().item() if mask.any() else torch.nan
 
 
 def _mean(values: Sequence[float]) -> float:
