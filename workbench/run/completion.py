@@ -140,8 +140,9 @@ class GroupRecord:
     """One prompt and its G completions.
 
     `mean` and `std` are those of the rewards (std divides by G − 1); None where fewer than one or two could be scored.
-    `is_dead`: all rewards are equal, so that GRPO's outcome advantages are 0. `budget` says, for each inner update, how
-    this group's gradient divides into push up, push down, KL pull and what the clip cost.
+    `is_dead`: fewer than two rewards could be scored, or all are equal but for rounding (a std of at most 1e-8), so
+    that GRPO's outcome advantages are 0, or as small as the rounding. `budget` says, for each inner update, how this
+    group's gradient divides into push up, push down, KL pull and what the clip cost.
     """
 
     prompt: str

@@ -28,7 +28,8 @@ METRICS: Mapping[str, Metric] = {
     ),
     "frac_reward_zero_std": Metric(
         "share of groups",
-        "mean over groups of [std of its rewards = 0]; scale_rewards batch and gdpo: of the whole step's, 0 or 1",
+        "mean over groups of [std of its rewards = 0]; method grpo with scale_rewards batch or gdpo: "
+        "of the whole step's, 0 or 1",
         (
             "Dead groups: all rewards equal, so outcome advantages are 0 and nothing is learned from the reward.",
             "死组：奖励全部相同，结果优势全为 0，从奖励中学不到东西。",
@@ -45,10 +46,12 @@ METRICS: Mapping[str, Metric] = {
     "kl": Metric(
         "nats per token",
         "mean over tokens of the knob kl_estimator: k1 = −d, k2 = d²/2, k3 = eᵈ − d − 1, d = log π_ref − log π; "
-        "exact = Σ π·log(π/π_ref) over the vocabulary; times r if use_bias_correction_kl",
+        "exact = Σ π·log(π/π_ref) over the vocabulary, as always with sft and rft; times r if use_bias_correction_kl",
         (
-            "How far the policy has moved from the reference. Scored at β = 0 too, where it is only shown.",
-            "策略离参考策略有多远。β = 0 时也会计算，仅供观察。",
+            "How far the policy has moved from the reference. Scored at β = 0 and with the KL in the reward too, where "
+            "the loss has none and it is only shown: k3 in place of exact, and never times r.",
+            "策略离参考策略有多远。β = 0 或 KL 加在奖励里时它不在损失中，仅供观察：以 k3 代替 exact，且不乘 r。"
+            "sft 与 rft 总是 exact。",
         ),
     ),
     "entropy": Metric(
@@ -82,7 +85,7 @@ METRICS: Mapping[str, Metric] = {
     ),
     "cispo_clip_ratio": Metric(
         _CLIP,
-        "mean of [r > ε high and A > 0]; loss_type cispo",
+        "mean of [r > ε high and A > 0]; loss_type cispo; of completions where a completion has one ratio",
         (
             "Tokens whose weight cispo capped. They keep their gradient.",
             "权重被 cispo 封顶的词元；梯度仍在。",
@@ -90,7 +93,8 @@ METRICS: Mapping[str, Metric] = {
     ),
     "vespo/phi_seq_mean": Metric(
         "weight",
-        "mean over completions of φ = wᵏ·exp(λ(1 − w)), w = Π r; loss_type vespo",
+        "mean over completions, 1 for one left out of the loss, of φ = wᵏ·exp(λ(1 − w)), w = Π r; loss_type vespo; "
+        "over tokens where A differs by token",
         (
             "What a completion's gradient is multiplied by: 1 where the policy has not moved, near 0 far from it.",
             "回答的梯度所乘的权重：策略未移动时为 1，离得远时接近 0。",
@@ -122,7 +126,8 @@ METRICS: Mapping[str, Metric] = {
         "advantage",
         "Σ w·(ℓ + β·KL) − c·H, mean over the inner updates; ℓ by the knob loss_type: "
         "grpo, bnpo, dr_grpo, dapo, luspo −min(r·A, clip(r)·A), which differ in w; cispo −min(r, ε high)·A·log π; "
-        "sapo −(4/τ)·σ(τ(r − 1))·A; vespo −φ·A·log π; online −A·log π's gradient",
+        "sapo −(4/τ)·σ(τ(r − 1))·A; vespo −φ·A·log π; online −A·log π's gradient. Method dpo: mean over pairs of "
+        "−log σ(margin); sft, rft, online_rft: −Σ w·log π of the completions that count",
         (
             "Says little about learning: with a clipped loss the ratios begin at 1 and advantages cancel inside a "
             "group, so it begins near β·KL. Watch the reward instead.",
@@ -156,10 +161,10 @@ METRICS: Mapping[str, Metric] = {
     ),
     "sampling/sampling_logp_difference/mean": Metric(
         "nats",
-        "mean over tokens of |log π when scored − log π when sampled|",
+        "mean over tokens of |log π when scored − log π when sampled|; not of what others wrote (methods sft and rft)",
         (
             "Health: scoring and sampling must agree on the same tokens, up to rounding.",
-            "健康检查：同一词元的打分与采样应当一致，只差舍入。",
+            "健康检查：同一词元的打分与采样应当一致，只差舍入。sft 与 rft 的词元不是策略自己写的，不计。",
         ),
     ),
     "sampling/sampling_logp_difference/max": Metric(
@@ -228,7 +233,9 @@ METRICS: Mapping[str, Metric] = {
         ),
     ),
     "returns/mean": Metric(
-        "reward", "mean over tokens of R = A + V", ("Average return of a token.", "词元回报的平均。")
+        "reward",
+        "mean over tokens of R = A + V, with A before it is normalised",
+        ("Average return of a token.", "词元回报的平均；A 取归一化之前的值。"),
     ),
     "rewards/margins": Metric(
         "nats",
