@@ -107,6 +107,11 @@ def test_the_clip_panel_shows_what_the_loss_type_has_instead_of_a_clip_and_says_
     assert (NOT_CLIPPED.get(loss_type, ("absent",))[0] in written) == (not lines)
 
 
+def test_a_step_that_left_every_completion_out_does_not_change_what_the_clip_panel_shows():
+    measured = {"vespo/phi_seq_mean": lambda step: 0.9 if step < 3 else None}
+    assert panels_of(make_rows(3, **measured), Knobs(loss_type="vespo"))[3].title[0] == "Weight of a completion, φ"
+
+
 def test_learned_and_true_reward_share_an_axis_where_their_scales_allow():
     figure = curves_figure(make_rows(6, true_reward=lambda step: 1 - step / 10), [])
     (learned,), (true,) = named(figure, "learned"), named(figure, "true")

@@ -169,7 +169,7 @@ def _reward_panel(panel: Panel, rows: Sequence[Row]) -> Panel:
 
 def _clip_panel(rows: Sequence[Row], knobs: Knobs | None) -> Panel:
     """Return what the newest step's loss does to ratios that have gone far: clip, weigh, or neither and why."""
-    if rows[-1]["metrics"].get("vespo/phi_seq_mean") is not None:
+    if "vespo/phi_seq_mean" in rows[-1]["metrics"]:  # None where every completion was left out
         return PHI
     if any(rows[-1]["metrics"].get(line.metric) is not None for line in CLIP.lines) or knobs is None:
         return CLIP
