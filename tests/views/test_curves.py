@@ -199,6 +199,15 @@ def test_one_step_is_a_figure_too():
     assert figure.layout.xaxis.range[0] < 1 < figure.layout.xaxis.range[1] and figure.layout.xaxis.dtick == 1
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_line_that_is_one_point_long_is_drawn_as_a_dot(count):
+    once = {"kl": lambda step: 0.02 if step == 1 else None}
+    lines = [t for t in curves_figure(make_rows(count, **once), []).data if t.mode != "markers" and t.line.width]
+    single = {t.name for t in lines if sum(y is not None for y in t.y) == 1}
+    assert single == {t.name for t in lines if t.mode == "lines+markers"}
+    assert single >= ({"kl"} if count == 2 else {"kl", "mean"})
+
+
 def test_bars_and_axes_start_at_zero_or_below_a_negative_value():
     figure = curves_figure(make_rows(4, reward=-0.5), [])
     assert figure.layout.yaxis.range[0] < -0.5 < 0 < figure.layout.yaxis.range[1]

@@ -126,7 +126,10 @@ def points_of(curve: Curve, rows: Sequence[Row]) -> tuple[list[float], Values]:
 def traces_of(
     curve: Curve, steps: Sequence[int], points: tuple[list[float], Values], colours: Theme, lang: str
 ) -> list[Part]:
-    """Return the dots of the steps and their smoothed line; of a reward's part the line alone."""
+    """Return the dots of the steps and their smoothed line; of a reward's part the line alone.
+
+    A line of one point is a dot, or nothing would be seen of it.
+    """
     line, colour = curve.line, getattr(colours, curve.line.colour)
     label, is_thin = plain(line.label[lang == "zh"]), line.metric.startswith(PART)
     name = label or line.metric
@@ -140,6 +143,8 @@ def traces_of(
         "customdata": thinned(curve.values),
         "hovertemplate": f"{label} %{{customdata:.4~g}}<extra></extra>",
     }
+    if sum(value is not None for value in curve.heights) == 1:
+        smooth |= {"mode": "lines+markers", "marker": {"color": colour, "size": 6}}
     if is_thin:
         return [smooth]
     marker = {"color": colour, "size": 4, "opacity": 0.35 if len(steps) < 200 else 0.15}
