@@ -121,13 +121,17 @@ def _chances(logps: NDArray[np.float32]) -> list[list[float]]:
 def significant(values: NDArray[np.float32], digits: int = 6) -> list[float]:
     """Return numbers of any size with `digits` significant digits, which their JSON then shows and no more.
 
-    >>> significant(np.array([0.000123456789, -7.0, 0.0, 1 / 3]))
-    [0.000123457, -7.0, 0.0, 0.333333]
+    >>> significant(np.array([0.000123456789, -7.0, 0.0, 1 / 3, 1.23456789e-30]))
+    [0.000123457, -7.0, 0.0, 0.333333, 1.23457e-30]
     """
     exact = values.astype(np.float64)
     sizes = np.abs(np.where(np.isfinite(exact) & (exact != 0), exact, 1.0))
-    scale = 10.0 ** np.clip(digits - 1 - np.floor(np.log10(sizes)), 0, 22)  # 10^22 is the last that is exact
-    return (np.round(exact * scale) / scale).tolist()
+    places = np.maximum(digits - 1 - np.floor(np.log10(sizes)), 0)
+    scale = 10.0 ** np.minimum(places, 22)  # the last power of ten that is exact
+    rounded = np.round(exact * scale) / scale
+    for tiny in np.flatnonzero(places > 22):
+        rounded[tiny] = float(f"{exact[tiny]:.{digits - 1}e}")
+    return rounded.tolist()
 
 
 def _flags(values: NDArray[np.bool_]) -> str:
