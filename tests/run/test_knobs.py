@@ -207,3 +207,8 @@ def test_two_threads_of_fifty_proposals_are_never_taken_half_and_none_is_lost(sl
     assert all(k.beta == k.epsilon and k.num_generations == k.max_completion_length for k in taken)
     assert (taken[-1].beta, taken[-1].num_generations) == (1.0, 52)
     assert len(kept) == 100 and all(kept), "no thread's proposal was undone by the other's"
+
+
+def test_where_the_kl_goes_is_said_for_ppo_too_which_takes_it_off_token_by_token():
+    english, chinese = knob_specs()["kl_in"].help
+    assert "with method=ppo each token's" in english and "method=ppo 时则在每个词元处" in chinese

@@ -47,9 +47,9 @@ class KLKnobs:
         label=("KL goes into", "KL 加在"),
         help=(
             "loss: each token's KL is a term of the loss. reward: the completion's KL, summed, is taken off its "
-            "reward before the advantage (as PPO and RLOO do).",
-            "loss：每个词元的 KL 是损失的一项。reward：整个回答的 KL 之和先从奖励中扣除，再算优势（PPO 与 RLOO 的做法"
-            "）。",
+            "reward before the advantage (as RLOO does); with method=ppo each token's is taken off at that token.",
+            "loss：每个词元的 KL 是损失的一项。reward：整个回答的 KL 之和先从奖励中扣除，再算优势（RLOO 的做法）；"
+            "method=ppo 时则在每个词元处各扣各的。",
         ),
     )
     use_bias_correction_kl: bool = knob(
