@@ -122,6 +122,19 @@ def test_losses_without_a_ratio_show_it_and_clip_nothing(make_config, method):
     assert shares == pytest.approx([update["loss"] for update in record.updates], rel=1e-4)
 
 
+@pytest.mark.parametrize("method", ["dpo", *LIKELIHOODS])
+def test_without_a_ratio_in_the_loss_each_token_shows_its_own_whatever_the_level(make_config, tmp_path, method):
+    knobs = KNOBS.changed({"learning_rate": 0.1, "importance_sampling_level": "sequence"})
+    written = take_step(make_learner(make_config(method=method), noise=0.1), knobs)
+    write_step(tmp_path / "step.npz", written)
+    for record in (written, read_step(tmp_path / "step.npz")):
+        ratios = tokens_of(record, lambda c: c.ratio)
+        assert [ratios.min(), ratios.max()] == pytest.approx(
+            [record.updates[1][name] for name in ("ratio_min", "ratio_max")], rel=1e-4
+        )
+        assert not any(completion.shares_ratio for completion in completions_of(record))
+
+
 # Where the completions come from
 
 

@@ -125,6 +125,7 @@ def _completions(data: StepData, judge: Judge) -> list[dict[str, Any]]:
         "is_truncated": rollout.is_truncated.tolist(),
         "is_masked": [weight == 0 for weight in weights],
         "weight": weights,
+        "has_ratio": [data.objective.has_ratio] * len(texts),
         "steps": [[]] * len(texts) if marks is None else [[asdict(mark) for mark in row] for row in marks],
     }
     return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]

@@ -74,6 +74,7 @@ class CompletionRecord:
     values: NDArray[np.float32] | None = None  # T; the critic's, before the step
     steps: tuple[StepMark, ...] = ()
     true_reward: float | None = None  # where the policy is trained against a learned one: the true weighted sum
+    has_ratio: bool = True  # the loss looks at π/π_old
 
     def __repr__(self) -> str:
         return (
@@ -104,10 +105,15 @@ class CompletionRecord:
         return self.outside_by_update[-1]
 
     @property
+    def shares_ratio(self) -> bool:
+        """Whether the loss gives the completion one ratio, the geometric mean of its tokens'."""
+        return self.has_ratio and self.knobs.importance_sampling_level == "sequence"
+
+    @property
     def ratio_by_update(self) -> NDArray[np.float32]:
-        """π/π_old per token (U, T); with sequence-level importance sampling the completion's one ratio, repeated."""
+        """π/π_old per token (U, T); where the loss has one for the whole completion (`shares_ratio`) that, repeated."""
         log_ratio = self.logps_by_update - self.old_logps
-        if self.knobs.importance_sampling_level == "sequence" and log_ratio.size:
+        if self.shares_ratio and log_ratio.size:
             log_ratio = np.broadcast_to(log_ratio.mean(axis=1, keepdims=True), log_ratio.shape)
         return np.exp(log_ratio)
 

@@ -66,7 +66,7 @@ def token_marks(group: GroupRecord, update: int = -1) -> Marks:
 
 def _completion_marks(number: int, c: CompletionRecord, index: int) -> tuple[np.ndarray, ...]:
     curve = Curve(c.knobs)
-    length = min(1, len(c.token_ids)) if curve.is_by_completion else len(c.token_ids)
+    length = min(1, len(c.token_ids)) if curve.form == "phi" or c.shares_ratio else len(c.token_ids)
     clipped, outside = c.clipped_by_update[index], c.outside_by_update[index]
     masked = ~c.kept_by_update[index] | c.is_masked
     kind = np.where(masked, MASKED, np.where(clipped, DEAD, np.where(outside, OUTSIDE, LIVE)))

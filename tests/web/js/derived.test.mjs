@@ -55,6 +55,12 @@ test('sequence level: every token has the mean log ratio', () => {
   for (const v of log) near(v, -0.3);
 });
 
+test('a method without a ratio in its loss leaves the level of the ratio aside: each token has its own', () => {
+  const knobs = { importance_sampling_level: 'sequence' };
+  for (const method of ['dpo', 'sft', 'rft', 'online_rft'])
+    assert.deepEqual([...tokenArrays(completion, 1, knobs, method).log], [...tokenArrays(completion, 1).log], method);
+});
+
 test('without an advantage nothing outside the band is said to learn', () => {
   assert.deepEqual([...tokenArrays({ ...completion, advantage: 0 }, 1).out], [0, 0, 0]);
 });

@@ -1,7 +1,7 @@
 // What the views share about a group at one inner update: each token's numbers, the ranges of the colours, the counts.
 import { bounds, clamp, klEstimates, quantile, span } from './math.js';
 import { isKlCorrected, klName } from './meaning.js';
-import { formOf, pictureOf } from './objectives.js';
+import { formOf, pictureOf, sharesRatio } from './objectives.js';
 import { niceStep } from './scale.js';
 
 /**
@@ -21,7 +21,7 @@ const LONGEST = 20; // nats; what VESPO holds a log-ratio within
 const SHORTEST = Math.log(1e-8);
 
 /**
- * With sequence-level importance sampling every token shares the mean log-ratio.
+ * With sequence-level importance sampling in the loss every token shares the mean log-ratio.
  * @param {object} completion  @param {number} k  index of the inner update  @param {object} [knobs]
  * @param {string} [method]
  * @returns {TokenArrays}
@@ -29,7 +29,7 @@ const SHORTEST = Math.log(1e-8);
 export function tokenArrays(completion, k, knobs = {}, method = 'grpo') {
   const n = completion.length;
   const log = logRatios(completion, k);
-  if (knobs.importance_sampling_level === 'sequence' && n) log.fill(log.reduce((a, b) => a + b, 0) / n);
+  if (sharesRatio(knobs, formOf(knobs, method)) && n) log.fill(log.reduce((a, b) => a + b, 0) / n);
   const advantage = completion.advantages
     ? numbers(completion.advantages)
     : new Float64Array(n).fill(completion.advantage ?? NaN);

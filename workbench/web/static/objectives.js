@@ -15,9 +15,14 @@ const NO_RATIO = ['dpo', 'sft', 'rft', 'online_rft'];
 export const formOf = (knobs, method = 'grpo') =>
   NO_RATIO.includes(method) ? 'none' : (FORMS[knobs.loss_type] ?? 'clip');
 
-/** Is there one ratio for a whole completion? @param {object} knobs  @param {Form} form  @returns {boolean} */
-export const isByCompletion = (knobs, form) =>
-  form === 'phi' || (form !== 'none' && knobs.importance_sampling_level === 'sequence');
+/**
+ * Have all tokens of a completion one ratio, the geometric mean of theirs? Without a ratio in the loss they have not.
+ * @param {object} knobs  @param {Form} form  @returns {boolean}
+ */
+export const sharesRatio = (knobs, form) => form !== 'none' && knobs.importance_sampling_level === 'sequence';
+
+/** Is there one mark for a whole completion? @param {object} knobs  @param {Form} form  @returns {boolean} */
+export const isByCompletion = (knobs, form) => form === 'phi' || sharesRatio(knobs, form);
 
 /** @param {number} x  @returns {number} */
 export const sigmoid = (x) => 1 / (1 + Math.exp(-x));
