@@ -39,3 +39,8 @@ test('a product is that of the factors shown, also of a rare token with a huge a
   assert.match(written(5.2156e-5, 875000), /r · A = 5\.216e−5 × 8\.75e5 = 45\.636/);
   assert.match(written(0.00141, 2), /r · A = 0\.00141 × 2\.000 = 0\.00282/);
 });
+
+test("the exponent of a completion's ratio is its tokens' mean", () => {
+  assert.match(written(1.5, 1, { importance_sampling_level: 'sequence' }), /r = emean log ratio = 1\.500/);
+  assert.match(written(1.5, 1), /r = e−0\.595 \+ 1\.000 = 1\.500/);
+});

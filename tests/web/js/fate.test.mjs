@@ -80,11 +80,33 @@ test('the end token that a mask forgot is not a completion that is not learned f
   assert.match(said(record({}, [{ ...ended, truncated: true }], { bug }), 1), /not learned from/);
 });
 
-test('a ratio over the reference is not said to be over the policy that sampled', () => {
+test('a ratio over the reference is not said to be over the policy before the step', () => {
   setLanguage('en');
   const text = (bug) => tokenTip(record({}, [completion(1)], { bug }), 0, 0, 0).text;
   assert.match(text('ratio_to_reference'), /as under the reference/);
-  assert.match(text(null), /as when it was sampled/);
+  assert.match(text(null), /^1\.65 times as likely as before this step \(37% → 61%\)/);
+});
+
+test('no method is said to have sampled what it read: the ratio is to the policy before the step', () => {
+  for (const method of ['grpo', 'rft', 'sft'])
+    for (const lang of ['en', 'zh']) {
+      setLanguage(lang);
+      const { text } = tokenTip(record({}, [completion(1)], { method }), 0, 0, 0);
+      assert.match(text, lang === 'en' ? /before this step/ : /本步更新前/);
+      assert.doesNotMatch(text, /sampled|采样/);
+    }
+});
+
+test('where a completion has one ratio, that is not said to be how much likelier the token has become', () => {
+  const knobs = { importance_sampling_level: 'sequence' };
+  const text = (lang, more) => {
+    setLanguage(lang);
+    return tokenTip(record(knobs, [completion(1)], more), 0, 0, 0).text;
+  };
+  assert.match(text('en'), /^Its completion's ratio is 1\.284; the token itself: 37% → 61%\./);
+  assert.match(text('zh'), /^所在回答的概率比为 1\.284；词元自身：37% → 61%。/);
+  assert.match(text('en', { bug: 'ratio_to_reference' }), /^Its completion's ratio to the reference, .* is 1\.284;/);
+  assert.match(text('en', { method: 'rft' }), /^1\.65 times as likely/, 'its loss has no ratio');
 });
 
 test('an advantage is said to do what it does in this run', () => {

@@ -39,6 +39,25 @@ test('every key written in the sources exists', () => {
   }
 });
 
+test('there are words for every ratio and for every sampler', () => {
+  for (const kind of ['', '_ref', '_sequence', '_sequence_ref'])
+    for (const key of ['token.likely', 'card.likely', 'measure.ratio.help', 'stage.ratio.formula'])
+      assert.ok(key + kind in en, key + kind);
+  for (const kind of ['', '_ref', '_read']) assert.ok(`card.old.help${kind}` in en, kind);
+  for (const sampler of ['old', 'ref', 'none']) assert.ok(`card.options.help_${sampler}` in en, sampler);
+});
+
+test('a formula counts what its number counts', () => {
+  const counted = {
+    'stage.clip.clip.formula': [/mask/, /掩码/],
+    'stage.advantage.formula': [/fewer than two/, /不足两个/],
+  };
+  for (const [key, [english, chinese]] of Object.entries(counted)) {
+    assert.match(en[key], english);
+    assert.match(zh[key], chinese);
+  }
+});
+
 test('style of the copy: sentence case without exclamation marks', () => {
   for (const [key, text] of Object.entries(en)) assert.ok(!/!/.test(text), key);
 });

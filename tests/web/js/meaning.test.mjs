@@ -4,9 +4,8 @@ import { test } from 'node:test';
 globalThis.requestAnimationFrame = () => 0;
 
 const root = '../../../workbench/web/static/';
-const { baselineOf, isKlCorrected, isZScore, klForm, klName, measureHelp, moversOf, rewardsAreAll } = await import(
-  `${root}meaning.js`
-);
+const { baselineOf, isKlCorrected, isZScore, klForm, klName, measureHelp, moversOf, rewardsAreAll, samplerOf } =
+  await import(`${root}meaning.js`);
 const { advantageFormula } = await import(`${root}advantageformula.js`);
 const { budgetNote } = await import(`${root}views/lower.js`);
 const { set, state } = await import(`${root}store.js`);
@@ -88,6 +87,19 @@ test('the ratio is told of as it was made', () => {
   assert.equal(measureHelp(of({}), 'ratio'), 'measure.ratio.help');
   assert.equal(measureHelp(of({}, { bug: 'ratio_to_reference' }), 'ratio'), 'measure.ratio.help_ref');
   assert.equal(measureHelp(of({}, { bug: 'ratio_to_reference' }), 'kl'), 'measure.kl.help');
+  const knobs = { importance_sampling_level: 'sequence' };
+  assert.equal(measureHelp(of(knobs), 'ratio'), 'measure.ratio.help_sequence');
+  assert.equal(measureHelp(of(knobs, { bug: 'ratio_to_reference' }), 'ratio'), 'measure.ratio.help_sequence_ref');
+  assert.equal(measureHelp(of(knobs, { method: 'rft' }), 'ratio'), 'measure.ratio.help', 'its loss has no ratio');
+});
+
+test('a demonstration was not sampled, and RFT learns from what the reference sampled', () => {
+  assert.deepEqual(
+    ['grpo', 'ppo', 'dpo', 'online_rft', 'rft', 'sft'].map((method) => samplerOf(of({}, { method }))),
+    ['old', 'old', 'old', 'old', 'ref', 'none'],
+  );
+  assert.equal(measureHelp(of({}, { method: 'sft' }), 'entropy'), 'measure.entropy.help_sft');
+  assert.equal(measureHelp(of({}, { method: 'rft' }), 'entropy'), 'measure.entropy.help');
 });
 
 test('the KL is corrected in the loss alone', () => {
@@ -131,7 +143,10 @@ test('by hand, the numbers of the formula make the advantage that stands above i
     for (const reward of all) {
       const advantage = (reward - mean) / (std + 1e-4);
       const text = formulaOf(scored(all), { mean, std }, { reward, advantage });
-      const [a, b, by] = text.replaceAll('−', '-').match(/-?[\d.]+/g).map(Number);
+      const [a, b, by] = text
+        .replaceAll('−', '-')
+        .match(/-?[\d.]+/g)
+        .map(Number);
       assert.equal(((a - b) / by).toFixed(2), advantage.toFixed(2), text);
     }
   }

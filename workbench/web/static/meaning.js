@@ -1,6 +1,6 @@
 // What may be said of a step's numbers: it depends on the knobs, the method and a mistake built in on purpose.
 // All take a group's record, or the state of the page before there is one.
-import { formOf } from './objectives.js';
+import { formOf, sharesRatio } from './objectives.js';
 
 /** @typedef {{knobs: object, method?: string, bug?: string|null, completions?: object[]}} Facts */
 
@@ -13,7 +13,13 @@ const isInLoss = ({ knobs, method }) => knobs.beta > 0 && knobs.kl_in !== 'rewar
  */
 export const isKlCorrected = (facts) => !!facts.knobs.use_bias_correction_kl && isInLoss(facts);
 
-const READS = ['sft', 'rft']; // the policy did not write the tokens, and the KL is summed over the vocabulary
+/**
+ * Who sampled the tokens: the policy before the step, the reference, or nobody. The entropy and the alternatives are
+ * the sampler's; of demonstrations, the policy's before the step.
+ * @param {Facts} facts
+ * @returns {'old'|'ref'|'none'}
+ */
+export const samplerOf = ({ method = 'grpo' }) => ({ rft: 'ref', sft: 'none' })[method] ?? 'old';
 
 /**
  * Which KL the step's number is.
@@ -21,7 +27,8 @@ const READS = ['sft', 'rft']; // the policy did not write the tokens, and the KL
  * @returns {'exact'|'k1'|'k2'|'k3'}
  */
 export function klForm({ knobs, method = 'grpo', bug = null, completions = [] }) {
-  if (READS.includes(method) || completions.some((c) => c.exact_kl)) return 'exact';
+  // An estimate is one of the policy's own tokens.
+  if (samplerOf({ knobs, method }) !== 'old' || completions.some((c) => c.exact_kl)) return 'exact';
   if (bug === 'k1_as_loss') return 'k1';
   const { kl_estimator: name = 'k3' } = knobs;
   return name === 'exact' && !isInLoss({ knobs, method }) ? 'k3' : name; // only shown, it is not worth a pass
@@ -96,13 +103,25 @@ export const isZScore = (facts) =>
 /** Does the ratio divide by the reference, by mistake? @param {Facts} facts  @returns {boolean} */
 export const isOverReference = ({ bug }) => bug === 'ratio_to_reference';
 
+/** Has a completion one ratio, which its tokens share? @param {Facts} facts  @returns {boolean} */
+export const isRatioShared = ({ knobs, method }) => sharesRatio(knobs, formOf(knobs, method));
+
+/**
+ * What the locale keys end in that say what the ratio is: whose, and to what.
+ * @param {Facts} facts
+ * @returns {''|'_ref'|'_sequence'|'_sequence_ref'}
+ */
+export const ratioKind = (facts) => (isRatioShared(facts) ? '_sequence' : '') + (isOverReference(facts) ? '_ref' : '');
+
 /**
  * The locale key of what a measure of the tokens is.
  * @param {Facts} facts  @param {string} measure
  * @returns {string}
  */
-export const measureHelp = (facts, measure) =>
-  `measure.${measure}.help${measure === 'ratio' && isOverReference(facts) ? '_ref' : ''}`;
+export const measureHelp = (facts, measure) => {
+  const kind = { ratio: ratioKind(facts), entropy: samplerOf(facts) === 'none' ? '_sft' : '' }[measure] ?? '';
+  return `measure.${measure}.help${kind}`;
+};
 
 /** Does the loss have an entropy bonus? @param {Facts} facts  @returns {boolean} */
 export const hasEntropyBonus = ({ knobs, method }) => !!knobs.entropy_coef && formOf(knobs, method) !== 'none';

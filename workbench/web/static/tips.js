@@ -3,7 +3,7 @@ import { derive } from './derived.js';
 import { amount, compact, exponent, fixed, known, share, signedAmount, small } from './format.js';
 import { gainOf } from './gradientparts.js';
 import { pick, t } from './i18n.js';
-import { isOverReference, moversOf } from './meaning.js';
+import { isRatioShared, moversOf, ratioKind } from './meaning.js';
 import { state } from './store.js';
 
 /**
@@ -28,6 +28,9 @@ export function precise(x) {
   if (size < 1e-3 || size >= 1e4) return exponent(x, 3);
   return fixed(x, size < 0.01 ? 5 : size < 0.1 ? 4 : 3);
 }
+
+/** A ratio in a sentence: a completion's is within a narrow band. @param {object} record  @param {number} ratio */
+export const ratioText = (record, ratio) => (isRatioShared(record) ? precise(ratio) : amount(ratio));
 
 /** A token as text: control characters made visible. @param {string} text  @returns {string} */
 export function visible(text) {
@@ -101,8 +104,8 @@ export function tokenTip(record, row, token, k) {
   const [arrays, completion] = [derived.tokens[row], record.completions[row]];
   const ratio = Math.exp(arrays.log[token]);
   const words = known(ratio)
-    ? t(isOverReference(record) ? 'token.over_ref' : ratio >= 1 ? 'token.more' : 'token.less', {
-        r: amount(ratio),
+    ? t(`token.likely${ratioKind(record)}`, {
+        r: ratioText(record, ratio),
         old: share(Math.exp(completion.old?.[token])),
         now: share(Math.exp(completion.logps[k]?.[token])),
       })

@@ -5,6 +5,7 @@ import { amount, fixed, known, signedAmount, small } from '../format.js';
 import { t } from '../i18n.js';
 import { gainOf, gradientParts } from '../gradientparts.js';
 import { bounds, clamp } from '../math.js';
+import { isRatioShared } from '../meaning.js';
 import { sigmoid } from '../objectives.js';
 import { precise } from '../tips.js';
 import { tip } from '../tooltip.js';
@@ -48,8 +49,9 @@ function advantageRows({ completion, token, arrays }) {
 
 function ratioRow(f) {
   const terms = `${nats(f.now)} + ${nats(-f.old)}`.replace('+ −', '− ');
-  const byRow = f.record.knobs.importance_sampling_level === 'sequence';
-  return ['ratio', ['r = e', power(byRow ? t('card.sequence') : terms), ' = ', em(precise(f.ratio))]];
+  const shared = isRatioShared(f.record);
+  const parts = ['r = e', power(shared ? t('card.sequence') : terms), ' = ', em(precise(f.ratio))];
+  return ['ratio', parts, shared ? 'card.ratio.help_sequence' : undefined];
 }
 
 const ROWS = {

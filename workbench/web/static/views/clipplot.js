@@ -90,7 +90,7 @@ function hover(box, drawn, event) {
   if (!mark || !record) return areaTip(box, drawn, event);
   const about = tokenTip(record, mark.row, mark.token, updateIndex(updatesOf(record)));
   const title = drawn.geometry.picture?.byCompletion
-    ? t('clip.completion', { i: mark.row + 1 })
+    ? `${t('clip.completion', { i: mark.row + 1 })}, ${about.title}`
     : `${about.title}, ${t('clip.of', { i: mark.row + 1 })}`;
   return { ...about, title };
 }

@@ -4,7 +4,7 @@ import { amount, compact, count, fixed, known, percent, short, telling } from '.
 import { has, pick, t } from '../i18n.js';
 import { icon } from '../icons.js';
 import { knobText, runMethod } from '../knobwords.js';
-import { baselineOf, isCentred, isKlCorrected, isOverReference, klForm, rewardsAreAll } from '../meaning.js';
+import { baselineOf, isCentred, isKlCorrected, isRatioShared, klForm, ratioKind, rewardsAreAll } from '../meaning.js';
 import { formOf } from '../objectives.js';
 import { ratioDigits } from '../math.js';
 import { following, metric, newestStep, updateIndex, viewedRow, viewedStep } from '../select.js';
@@ -144,9 +144,10 @@ function ratioRange(u) {
   return low === high ? low : `${low}–${high}`;
 }
 
-// What is said of equal rewards and of a loss near 0 holds for some advantages alone.
+// What is said of equal rewards, of a token's ratio and of a loss near 0 holds for some runs alone.
 function variant(stage) {
   if (stage === 'loss') return isCentred(facts()) ? '' : '.any';
+  if (stage === 'ratio') return isRatioShared(facts()) ? '.sequence' : '';
   if (stage !== 'advantage' || rewardsAreAll(facts())) return '';
   return baselineOf(facts()) === 'batch' ? '.batch' : '.equal';
 }
@@ -155,7 +156,7 @@ function variant(stage) {
 function formulaOf(stage) {
   if (stage === 'kl' || stage === 'reference') return klFormula();
   const key = stage === 'clip' ? `stage.clip.${form()}.formula` : `stage.${stage}.formula`;
-  const own = stage === 'ratio' && isOverReference(facts()) ? `${key}_ref` : key;
+  const own = stage === 'ratio' ? key + ratioKind(facts()) : key;
   if (has(own)) return t(own);
   const name = METRIC[stage] ?? (stage === 'clip' && CLIPS[form()]);
   return name ? metricTip(name, '').formula : null;

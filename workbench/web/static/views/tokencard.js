@@ -1,16 +1,16 @@
 // The pinned token: a sentence, the objective with its numbers, log-probs and KL, what else could have been said.
 import { unpin } from '../actions.js';
 import { h } from '../dom.js';
-import { amount, compact, fixed, known, share } from '../format.js';
+import { compact, fixed, known, share } from '../format.js';
 import { rich, t } from '../i18n.js';
 import { derive } from '../derived.js';
 import { icon } from '../icons.js';
 import { klEstimates } from '../math.js';
-import { isKlCorrected, isOverReference, klForm } from '../meaning.js';
+import { isKlCorrected, isOverReference, klForm, measureHelp, ratioKind, samplerOf } from '../meaning.js';
 import { pinnedToken, selectedCompletion, selectedRow, updateIndex, updatesOf } from '../select.js';
 import { state } from '../store.js';
 import { chipColour } from '../theme.js';
-import { fate, visible } from '../tips.js';
+import { fate, ratioText, visible } from '../tips.js';
 import { tip } from '../tooltip.js';
 import { formula } from './cardformula.js';
 
@@ -48,9 +48,9 @@ function sentence({ record, row, k, completion, arrays, token, ratio, old, now, 
     style: { 'background-color': chipColour('ratio', arrays.log[token], derived.range.ratio) },
   });
   const words = known(ratio)
-    ? rich(isOverReference(record) ? 'card.likely_ref' : 'card.likely', {
+    ? rich(`card.likely${ratioKind(record)}`, {
         token: h('b', { class: 'mono', text }),
-        r: amount(ratio),
+        r: ratioText(record, ratio),
         old: share(Math.exp(old)),
         now: share(Math.exp(now)),
       })
@@ -65,6 +65,9 @@ function sentence({ record, row, k, completion, arrays, token, ratio, old, now, 
     h('p', { class: 'para' }, ...words, ' ', ...rich(`${key}.why`, values)),
   );
 }
+
+// Whose alternatives stand in the last column: by who sampled the token.
+const OPTIONS = { old: 'card.options', ref: 'card.options', none: 'card.options_read' };
 
 const pi = (sub) => [t('card.log_pi'), sub ? h('sub', { class: 'sub', text: sub }) : ''];
 
@@ -87,8 +90,8 @@ function logps({ now, old, ref, arrays, token, record, ratio }) {
   const help = (name) =>
     corrected(name)
       ? 'card.corrected.help'
-      : name === 'old' && isOverReference(record)
-        ? 'card.old.help_ref'
+      : name === 'old'
+        ? `card.old.help${isOverReference(record) ? '_ref' : samplerOf(record) === 'old' ? '' : '_read'}`
         : `card.${name}.help`;
   const cells = rows.flatMap(([name, label, value]) => [
     tip(h('dt', {}, ...label), () => ({ title: t(`card.${name}`), text: t(help(name)) })),
@@ -100,12 +103,13 @@ function logps({ now, old, ref, arrays, token, record, ratio }) {
       { class: 'head' },
       h('span', { class: 'note' }, 'H ', h('b', { text: fixed(arrays.entropy[token]) }), ` ${t('card.nats')}`),
     ),
-    () => ({ title: t('measure.entropy'), text: t('measure.entropy.help') }),
+    () => ({ title: t('measure.entropy'), text: t(measureHelp(record, 'entropy')) }),
   );
   return h('div', {}, head, h('dl', { class: `logps${exact.length ? ' tight' : ''}` }, ...cells));
 }
 
-function alternatives({ completion, token }) {
+function alternatives({ completion, token, record }) {
+  const sampler = samplerOf(record);
   const top = (completion.top?.[token] ?? []).slice(0, 5);
   const rows = top.flatMap(([text, p]) => {
     const me = text === completion.tokens[token];
@@ -119,9 +123,15 @@ function alternatives({ completion, token }) {
     h(
       'div',
       { class: 'head' },
-      h('span', { class: 'note' }, t('card.options'), ' π', h('sub', { class: 'sub', text: 'old' })),
+      h(
+        'span',
+        { class: 'note' },
+        t(OPTIONS[sampler]),
+        ' π',
+        h('sub', { class: 'sub', text: sampler === 'ref' ? 'ref' : 'old' }),
+      ),
     ),
-    () => ({ title: t('card.options.title'), text: t('card.options.help') }),
+    () => ({ title: t(`${OPTIONS[sampler]}.title`), text: t(`card.options.help_${sampler}`) }),
   );
   return h(
     'div',
