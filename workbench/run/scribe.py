@@ -1,6 +1,6 @@
 """The thread that makes, keeps and writes the records of steps while the training thread goes on with the next one.
 
-A step leaves the cores idle now and then, and most of it needs no Python: a record made meanwhile costs it little.
+Most of a step needs no Python, and on a card no processor: what a record takes is then not waited for.
 """
 
 from collections.abc import Callable
