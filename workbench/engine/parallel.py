@@ -44,6 +44,11 @@ class Background:
         """Return whether all of it is done, waiting for at most so many seconds."""
         return not wait(self._futures, timeout=within).not_done
 
+    def begin_no_more(self) -> None:
+        """Leave out what has not begun."""
+        for future in self._futures:
+            future.cancel()
+
     def results(self) -> list[Any]:
         """Return each part's result, in their order, once it is done. An exception of any part is raised."""
         return [future.result() for future in self._futures]

@@ -59,6 +59,7 @@ def sample_side_by_side(
                     shown += 1
                     yield Progress(step, "sample", shown, length)
         finally:
+            work.begin_no_more()
             sampling.allow(None)
     if not all(work.results()):
         raise DivergedError(NOT_FINITE)
