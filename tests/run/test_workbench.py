@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -94,21 +95,27 @@ def test_a_second_start_is_refused_and_changes_nothing(bench, opened, tmp_path):
     assert everything(bench, opened, tmp_path) == before
 
 
-def test_of_many_starts_at_once_one_succeeds(bench, opened):
-    refused, barrier = [], threading.Barrier(8)
+def given_at_once(times: int, command: Callable[[], None]) -> list[ConfigError]:
+    """Give a command from that many threads and return the refusals."""
+    refused, barrier = [], threading.Barrier(times)
 
-    def start() -> None:
+    def give() -> None:
         barrier.wait()
         try:
-            bench.start()
+            command()
         except ConfigError as error:
             refused.append(error)
 
-    threads = [threading.Thread(target=start) for _ in range(8)]
+    threads = [threading.Thread(target=give) for _ in range(times)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    return refused
+
+
+def test_of_many_starts_at_once_one_succeeds(bench, opened):
+    refused = given_at_once(8, bench.start)
     assert len(opened.calls) == 1 and len(refused) == 7
 
 
@@ -335,20 +342,7 @@ def test_while_a_run_is_read_pages_are_answered(bench, monkeypatch):
 
 def test_of_many_that_begin_an_opened_run_again_each_does_or_says_why(bench, opened):
     bench.open(earlier(bench))
-    refused, barrier = [], threading.Barrier(4)
-
-    def restart() -> None:
-        barrier.wait()
-        try:
-            bench.restart()
-        except ConfigError as error:
-            refused.append(error)
-
-    threads = [threading.Thread(target=restart) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    refused = given_at_once(4, bench.restart)
     assert len(opened.calls) - 1 + len(refused) == 4
     assert bench.store.source == "live" and bench.runner.is_active
 

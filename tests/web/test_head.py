@@ -90,8 +90,6 @@ def test_below_the_root_of_an_address_the_page_says_that_it_must_be_there(browse
     with sync_playwright() as playwright:
         page = playwright.chromium.launch(executable_path=browser_path, args=FLAGS).new_page()
         page.route("**/*", lambda route: route.fulfill(body=first_half(STATIC), content_type="text/html"))
-        page.goto("http://localhost/proxy/7860/<b>/", wait_until="commit")
-        told = page.locator("p").first
-        expect(told).to_contain_text("must be at the root of an address, not below /proxy/7860/")
-        expect(told.locator("b")).to_have_count(0)
-        expect(page.locator(".wb")).to_have_count(0)
+        page.goto("http://localhost/proxy/7860/", wait_until="commit")
+        expect(page.locator("html")).to_contain_text("must be at the root of an address")
+        expect(page.locator("html *")).to_have_count(0)

@@ -97,27 +97,30 @@ def _steps(
         make_record = yield from _timed(stages(step, learner, board.take(), clock), clock)
         if config.sync_ref_model and step % config.ref_model_sync_steps == 0:
             learner.policy.reset_reference()
-        is_saved = adapter_folder is not None and (step % config.save_steps == 0 or step == config.max_steps)
-        save = learner.policy.saving_adapter(adapter_folder) if adapter_folder is not None and is_saved else None
-        finish = partial(_finish, make_record, save, counted)
-        if not records_beside:
-            finish = partial(replace, finish())
-        clock.lap("record")
-        finished = Finished(step, partial(_with_times, finish, clock.read()))
-        yield finished if records_beside else finished.record()
+        is_due = step % config.save_steps == 0 or step == config.max_steps
+        save = learner.policy.saving_adapter(adapter_folder) if adapter_folder is not None and is_due else None
+        if records_beside:
+            clock.lap("record")
+            yield Finished(step, partial(_finish, make_record, save, counted, clock))
+        else:
+            record = _finish(make_record, save, counted, clock)
+            clock.lap("record")
+            yield _with_times(record, clock)  # that of the record included
 
 
-def _finish(make_record: MakeRecord, save: Callable[[], None] | None, counted: dict[str, int]) -> StepRecord:
+def _finish(
+    make_record: MakeRecord, save: Callable[[], None] | None, counted: dict[str, int], clock: Clock
+) -> StepRecord:
     """Write the adapter, if it is due, and make the step's record; its counts are those of the run so far."""
     if save is not None:
         save()
     record = make_record()
     counted |= {name: total + int(record.metrics[name] or 0) for name, total in counted.items()}
-    return replace(record, metrics={**record.metrics, **counted})
+    return _with_times(replace(record, metrics={**record.metrics, **counted}), clock)
 
 
-def _with_times(make_record: MakeRecord, timings: dict[str, float]) -> StepRecord:
-    record = make_record()
+def _with_times(record: StepRecord, clock: Clock) -> StepRecord:
+    timings = clock.read()
     return replace(record, metrics={**record.metrics, "step_time": sum(timings.values())}, timings=timings)
 
 

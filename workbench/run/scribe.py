@@ -1,6 +1,6 @@
 """The thread that makes, keeps and writes the records of steps while the training thread goes on with the next one.
 
-Most of a step needs no Python, and on a card no processor: what a record takes is then not waited for.
+Most of a step needs no Python, and on a card no processor: what a record takes need not be waited for.
 """
 
 from collections.abc import Callable

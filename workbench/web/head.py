@@ -14,9 +14,9 @@ HEAD_START = 1.0  # seconds
 _BEFORE_ALL = "frames.js"  # what must have run before Gradio's scripts do
 # a proxy that puts the page below its root: none of the page's own addresses would be found
 _AT_THE_ROOT = (
-    "if (location.pathname !== '/') { document.write('<p>The workbench must be at the root of an address, not below "
-    "' + location.pathname.replace(/[<&]/g, '') + ': reach it by a tunnel, ssh -L 7860:localhost:7860 HOST.</p>"
-    "<p lang=zh>工作台必须位于地址的根路径：请用隧道访问，如上。</p>'); window.stop(); }"
+    "if (location.pathname !== '/') { document.documentElement.textContent = 'The workbench must be at the root of an "
+    "address: reach it by a tunnel, ssh -L 7860:localhost:7860 HOST. 工作台必须位于地址的根路径：请用上述隧道访问。'; "
+    "window.stop(); }"
 )
 # what Gradio's page says of both: nothing shall jump when it comes
 _HTML_STYLE = "margin: 0; padding: 0; min-height: 100%; display: flex; flex-direction: column"
